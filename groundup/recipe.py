@@ -1,0 +1,113 @@
+"""The one typed tree of a run's settings: what a recipe file holds, and what the planner fills in.
+
+Precedence: what the user wrote (recipe, then command line) > what the planner filled in > the defaults below.
+Model, optimizer, tokenizer and filters are components: `model = "llama"` picks the file `models/llama.py`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from groundup.config import AnyFilter, Component, Config, Folder
+from groundup.corpus.document import HeldOut
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+AnyModel = Annotated[Component, Folder("models")]
+AnyOptimizer = Annotated[Component, Folder("optim")]
+AnyTokenizer = Annotated[Component, Folder("tokenizer")]
+
+
+class Data(Config):
+    """What goes in."""
+
+    text: tuple[str, ...] = Field(("python",), description="paths, globs or 'python', each optionally PATH=WEIGHT")
+    chat: tuple[str, ...] = Field((), description="conversations: JSONL as OpenAI messages, ShareGPT or Alpaca")
+
+
+class Corpus(Config):
+    """From raw text to clean documents."""
+
+    filters: tuple[AnyFilter, ...] = Field(({"name": "length"}, {"name": "repetition"}), validate_default=True)
+    held_out: HeldOut = HeldOut()
+
+
+class Tokens(Config):
+    """From documents to rows of T tokens."""
+
+    isolate: bool = Field(False, description="keep attention and positions inside a document")
+
+
+class Training(Config):
+    """One stage of training: optimizer, schedule, batch, and how long."""
+
+    optim: AnyOptimizer = Field("muon", validate_default=True)
+    schedule: Literal["wsd", "cosine"] = "wsd"
+    warmup: int = Field(20, ge=0, description="steps")
+    decay: Share = Field(0.5, description="share of the stage in which the rate falls (wsd)")
+    floor: Share = Field(0.0, description="what the rate falls to, as a share of its peak")
+    rows: Count = Field(32, description="rows of T tokens in one step, all ranks together")
+    micro_rows: Count | None = Field(None, description="rows in one forward; None: all of them")
+    steps: Count | None = Field(None, description="None: the clock decides")
+    clip: float = Field(1.0, gt=0, description="largest global gradient norm")
+    save_seconds: Seconds = Field(60.0, description="between checkpoints of a timed stage")
+    save_steps: Count | None = Field(None, description="between checkpoints; None: by the clock")
+
+
+class Pretrain(Training):
+    """Next-token prediction on the user's text."""
+
+
+class Sft(Training):
+    """From a model that continues text to one that answers."""
+
+    rows: Count = 16
+    warmup: int = Field(10, ge=0)
+    decay: Share = 0.5
+    share: Share = Field(0.12, description="of the minutes of a timed run, at most")
+    arithmetic: int = Field(1000, ge=0, description="demonstrations of a ± b")
+    conversations: int = Field(12_000, ge=0, description="made by rules from the text, all kinds together")
+    patience: Count = Field(3, description="probes of the held-out loss without a new best, then stop")
+    probe_steps: Count = Field(40, description="steps between probes of the held-out loss")
+
+
+class Grpo(Training):
+    """Reinforcement on arithmetic, whose answers can be checked (GRPO, arXiv 2402.03300)."""
+
+    rows: Count = Field(512, description="roll-outs in one step: prompts times group")
+    group: Count = Field(8, description="roll-outs of one prompt")
+    warmup: int = Field(0, ge=0)
+    decay: Share = 0.3
+    share: Share = Field(0.15, description="of the minutes of a timed run, at most")
+    temperature: float = Field(1.0, gt=0)
+    clip_ratio: float = Field(0.2, gt=0)
+    kl: float = Field(0.0, ge=0, description="weight of the divergence from the SFT model; 0: none")
+    max_tokens: Count = 48
+
+
+class Evaluation(Config):
+    """What is measured at the end."""
+
+    arithmetic: int = Field(500, ge=0, description="held-out problems")
+    passages: int = Field(200, ge=0, description="held-out questions on held-out documents")
+    functions: int = Field(512, ge=0, description="held-out functions to write (code only)")
+    yardsticks: bool = Field(True, description="xz and PPMd on the same bytes")
+
+
+class Recipe(Config):
+    """Every setting of a run."""
+
+    seed: int = 1
+    minutes: float | None = Field(None, gt=0, description="the one dial: the whole command, in minutes")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    attention: Literal["sdpa", "plain", "flex"] = "sdpa"
+    data: Data = Data()
+    corpus: Corpus = Corpus()
+    tokenizer: AnyTokenizer = Field("bpe", validate_default=True)
+    tokens: Tokens = Tokens()
+    model: AnyModel = Field("qwen3", validate_default=True)
+    train: Pretrain = Pretrain()
+    sft: Sft = Sft()
+    grpo: Grpo = Grpo()
+    eval: Evaluation = Evaluation()
