@@ -69,16 +69,19 @@ class Component(Config):
 class Folder:
     """Marks a field that holds a component: `optim: Annotated[Component, Folder("optim")]`.
 
-    Accepts a name (`"muon"`), a table (`{name = "muon", lr = 0.02}`) or a component.
+    Accepts a name (`"muon"`), a table (`{name = "muon", lr = 0.02}`) or a component; a table without a name is one of
+    the `default`.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, default: str | None = None) -> None:
+        self.path, self.default = path, default
 
     def choices(self) -> list[str]:
-        """Names of the files in the folder that may be chosen (no leading underscore)."""
+        """Names of the files in the folder that may be chosen: no leading underscore, not in the folder's BESIDES."""
+        besides = getattr(importlib.import_module(f"groundup.{self.path}"), "BESIDES", ())
         folder = Path(__file__).parent.joinpath(*self.path.split("."))
-        return sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_"))
+        names = {file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")}
+        return sorted(names.difference(besides))
 
     def find(self, name: str) -> type[Component]:
         """The component class of the file `name`. Raises ConfigError with the nearest name."""
@@ -100,6 +103,8 @@ class Folder:
             return value
         if isinstance(value, str):
             value = {"name": value}
+        if isinstance(value, Mapping) and "name" not in value and self.default is not None:
+            value = {"name": self.default, **value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise ConfigError(f"needs a name out of {self.path}: {', '.join(self.choices())}; it is {value!r}")
         fields = {key: item for key, item in value.items() if key != "name"}

@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from groundup.config import AnyFilter, Component, Config, Folder
-from groundup.corpus.document import HeldOut
+from groundup.corpus.split import HeldOut
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-AnyModel = Annotated[Component, Folder("models")]
-AnyOptimizer = Annotated[Component, Folder("optim")]
-AnyTokenizer = Annotated[Component, Folder("tokenizer")]
+AnyModel = Annotated[Component, Folder("models", "qwen3")]
+AnyOptimizer = Annotated[Component, Folder("optim", "muon")]
+AnyTokenizer = Annotated[Component, Folder("tokenizer", "bpe")]
 
 
 class Data(Config):
@@ -24,13 +24,14 @@ class Data(Config):
 
     text: tuple[str, ...] = Field(("python",), description="paths, globs or 'python', each optionally PATH=WEIGHT")
     chat: tuple[str, ...] = Field((), description="conversations: JSONL as OpenAI messages, ShareGPT or Alpaca")
+    ranks: str | None = Field(None, description="GPT-2's vocab.bpe or r50k_base.tiktoken, to compare the tokenizer with")
 
 
 class Corpus(Config):
     """From raw text to clean documents."""
 
     filters: tuple[AnyFilter, ...] = Field(({"name": "length"}, {"name": "repetition"}), validate_default=True)
-    held_out: HeldOut = HeldOut()
+    held_out: HeldOut = Field(default_factory=HeldOut)
 
 
 class Tokens(Config):
@@ -101,13 +102,12 @@ class Recipe(Config):
     seed: int = 1
     minutes: float | None = Field(None, gt=0, description="the one dial: the whole command, in minutes")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    attention: Literal["sdpa", "plain", "flex"] = "sdpa"
-    data: Data = Data()
-    corpus: Corpus = Corpus()
+    data: Data = Field(default_factory=Data)
+    corpus: Corpus = Field(default_factory=Corpus)
     tokenizer: AnyTokenizer = Field("bpe", validate_default=True)
-    tokens: Tokens = Tokens()
+    tokens: Tokens = Field(default_factory=Tokens)
     model: AnyModel = Field("qwen3", validate_default=True)
-    train: Pretrain = Pretrain()
-    sft: Sft = Sft()
-    grpo: Grpo = Grpo()
-    eval: Evaluation = Evaluation()
+    train: Pretrain = Field(default_factory=Pretrain)
+    sft: Sft = Field(default_factory=Sft)
+    grpo: Grpo = Field(default_factory=Grpo)
+    eval: Evaluation = Field(default_factory=Evaluation)

@@ -143,6 +143,10 @@ class Store:
         found = {kind: self.find(kind, print_) for kind, print_ in self.read_json("current.json").items()}
         return {kind: artifact for kind, artifact in found.items() if artifact is not None}
 
+    def facts(self) -> dict[str, Any]:
+        """Stage -> the facts of what it made last."""
+        return {kind: dict(artifact.facts) for kind, artifact in self.current().items()}
+
     def scratch(self, kind: str, fingerprint: str) -> Path:
         """A folder for unfinished work. It outlives a kill and goes when the artifact is published."""
         path = self.root / "scratch" / f"{kind}-{fingerprint}"
@@ -234,6 +238,11 @@ class Store:
         for folder in (self.root / "artifacts").glob("*"):
             if folder.name not in wanted:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Take back a run that was created and never got a recipe."""
+        if not (self.root / "recipe.toml").exists():
+            shutil.rmtree(self.root, ignore_errors=True)
 
     def remove(self) -> None:
         """Delete the run. Raises StoreError if another process is using it."""

@@ -1,0 +1,85 @@
+"""What the user asked for on the command line, as settings and the run they belong to."""
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundup.config import Tree, merge, parse_pairs, read_toml
+from groundup.errors import ConfigError
+from groundup.store import Store, check_name
+
+DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run's name and the layers of settings that the user wrote, the later ones stronger."""
+
+    runs: Path
+    name: str
+    layers: tuple[tuple[str, Tree], ...]
+
+    @classmethod
+    def read(cls, args: argparse.Namespace) -> "Order":
+        """From parsed arguments. Raises ConfigError and StoreError for words that are no name, file or setting."""
+        layers: list[tuple[str, Tree]] = []
+        name = args.name
+        pairs = []
+        for word in args.words:
+            if "=" in word:
+                pairs.append(word)
+            elif word.endswith(".toml"):
+                layers.append((word, read_toml(Path(word))))
+            elif name is None:
+                name = word
+            else:
+                raise ConfigError(f"{word!r}: the run is already named {name!r}; settings are written SECTION.FIELD=VALUE")
+        flags = _flags(args)
+        layers += [("command line", merge(parse_pairs(pairs), flags))] if pairs or flags else []
+        return cls(args.runs, check_name(name or _name_of(layers)), tuple(layers))
+
+    def store(self) -> Store:
+        """The run's folder, made if it is not there."""
+        return Store.create(self.runs, self.name)
+
+    def user_tree(self) -> Tree:
+        """All that the user wrote, as one tree."""
+        tree: Tree = {}
+        for _, layer in self.layers:
+            tree = merge(tree, layer)
+        return tree
+
+    def frozen(self) -> Tree | None:
+        """The resolved recipe of a run that exists; None where there is none yet."""
+        path = self.runs / self.name / "recipe.toml"
+        return read_toml(path) if path.is_file() else None
+
+
+def _flags(args: argparse.Namespace) -> Tree:
+    tree: Tree = {}
+    if args.data:
+        tree = merge(tree, {"data": {"text": [_absolute(spec) for spec in args.data]}})
+    if args.chat:
+        tree = merge(tree, {"data": {"chat": [str(Path(path).expanduser().absolute()) for path in args.chat]}})
+    if args.minutes is not None:
+        tree["minutes"] = args.minutes
+    return tree
+
+
+def _absolute(spec: str) -> str:
+    """A data spec whose path does not depend on where the next command is typed."""
+    if re.fullmatch(r"python(=[\d.]+)?", spec):
+        return spec
+    return str(Path(spec).expanduser().absolute())
+
+
+def _name_of(layers: list[tuple[str, Any]]) -> str:
+    """A run's name from its first data path, else 'quick'."""
+    for _, layer in reversed(layers):
+        text = layer.get("data", {}).get("text") if isinstance(layer.get("data"), dict) else None
+        if text and not text[0].startswith("python"):
+            stem = Path(text[0].partition("=")[0]).name.partition(".")[0]
+            return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:64] or "quick"
+    return "quick"

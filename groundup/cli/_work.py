@@ -1,0 +1,103 @@
+"""The part of `run` that needs torch: forecast, then the stages, then what came out."""
+
+import argparse
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from rich.console import Console
+
+from groundup.cli import print_json
+from groundup.cli._order import Order
+from groundup.cli._screen import console, forecast_table
+from groundup.config import Tree, merge, origins
+from groundup.events import Events
+from groundup.store import Store
+
+if TYPE_CHECKING:
+    from groundup.recipe import Recipe
+
+
+def work(order: Order, store: Store, frozen: Tree | None, args: argparse.Namespace) -> int:
+    """Plan a new run, or take up an old one, and make what is to be made."""
+    from groundup.pipeline import run, spent_before
+    from groundup.plan.machine import settle
+    from groundup.stages._work import Clock
+
+    screen = None if args.quiet else console(stderr=args.json)
+    settle()
+    with _terminated_as_interrupt():
+        if frozen is None:
+            recipe, basis = _planned(order, store, screen, args)
+        else:
+            recipe, basis = _taken_up(order, store, frozen)
+        began = psutil.Process().create_time()
+        clock = Clock(recipe.minutes, spent_before(store, recipe), began, _ahead(recipe, basis))
+        events = Events(store.root / "metrics", screen)
+        try:
+            made = run(store, recipe, events, clock, str(basis["device"]), float(basis["rate"]))
+        finally:
+            events.close()
+    if args.json:
+        print_json({"run": store.name, "done": made, "seconds": clock.elapsed(), "facts": store.facts()})
+    elif screen is not None:
+        from groundup.cli._results import print_results
+
+        print_results(screen, store, clock.elapsed())
+    return 0
+
+
+def _planned(
+    order: Order, store: Store, screen: Console | None, args: argparse.Namespace
+) -> "tuple[Recipe, Mapping[str, Any]]":
+    """A new run's recipe, forecast and frozen; a run that cannot be planned leaves nothing behind."""
+    from groundup.plan.forecast import plan
+
+    try:
+        forecast = plan(order.layers, order.runs)
+    except BaseException:
+        store.discard()
+        raise
+    if screen is not None:
+        screen.print(forecast_table(forecast, args.price_per_hour))
+    store.write_text("recipe.toml", forecast.recipe.to_toml())
+    store.write_json("origins.json", forecast.origins)
+    store.write_json("forecast.json", {**forecast.facts(args.price_per_hour), "basis": forecast.basis()})
+    return forecast.recipe, forecast.basis()
+
+
+def _taken_up(order: Order, store: Store, frozen: Tree) -> "tuple[Recipe, Mapping[str, Any]]":
+    """The frozen recipe with what the user changes now; nothing is probed."""
+    from groundup.recipe import Recipe
+
+    recipe = Recipe.from_tree(merge(frozen, order.user_tree()))
+    if order.layers:
+        old = store.read_json("origins.json")
+        new = origins(recipe.tree(), order.layers)
+        store.write_text("recipe.toml", recipe.to_toml())
+        store.write_json("origins.json", {key: old.get(key, "default") if new[key] == "default" else new[key] for key in new})
+    return recipe, store.read_json("forecast.json")["basis"]
+
+
+def _ahead(recipe: "Recipe", basis: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds that each stage is expected to take."""
+    from groundup.plan.stages import stage_seconds
+    from groundup.plan.text import Text
+
+    return stage_seconds(recipe, Text(**basis["text"]), float(basis["seconds_per_token"]))
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does: what is finished stays, and a training stage saves first."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,117 @@
+"""What flows through the corpus room: documents, verdicts on them, and what could not be read.
+
+Source.shards() ─► Shard ─► Source.read(shard) ─► Document | Unreadable ─► Filter.judge ─► Verdict
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from groundup.config import Component
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text. `id` sorts in reading order; `source` is the label of the `--data` it came from; `path` is its file.
+
+    `repaired` is set when bytes that are no UTF-8 were read as another encoding or replaced.
+    """
+
+    id: str
+    text: str
+    source: str
+    path: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file, line or record that gave no document: a counted skip. `detail` says what is wrong, for a person."""
+
+    id: str
+    path: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a filter decided. A drop names its reason, the value that was measured and the threshold it passed."""
+
+    kept: bool
+    reason: str = ""
+    value: float = 0.0
+    threshold: float = 0.0
+
+
+KEPT = Verdict(True)
+
+
+class Filter(Component):
+    """Judges one document by itself. Pure: the same document always gets the same verdict."""
+
+    @abstractmethod
+    def judge(self, document: Document) -> Verdict:
+        """Keep the document or drop it with a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The smallest piece of reading: one file, or every `parts`-th record of it starting with number `part`.
+
+    `bytes` is the size of the file divided by `parts`, as it is stored.
+    """
+
+    path: str
+    id: str
+    part: int
+    parts: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One line of an input manifest; `sha256` is empty unless the content was asked for."""
+
+    path: str
+    bytes: int
+    mtime_ns: int
+    sha256: str = ""
+
+
+class Source(Component):
+    """A kind of input. Its shards are disjoint, and together they hold every document, whoever reads them."""
+
+    label: str
+
+    @abstractmethod
+    def shards(self) -> list[Shard]:
+        """All pieces of the input, in a fixed order that depends on the files alone."""
+
+    @abstractmethod
+    def read(self, shard: Shard) -> Iterator[Document | Unreadable]:
+        """The documents of one shard in a fixed order; what cannot be read comes as `Unreadable`, never as an error."""
+
+    def reader(self) -> "Source":
+        """The same source for reading alone, light enough to be sent to a worker with every batch."""
+        return self
+
+    def manifest(self, content: bool = False) -> list[InputFile]:
+        """Every input file with size and time, and with its sha256 when the `content` is asked for."""
+        from groundup.corpus.streams import digest
+
+        files = []
+        for path in sorted({shard.path for shard in self.shards()}):
+            status = Path(path).stat()
+            files.append(InputFile(path, status.st_size, status.st_mtime_ns, digest(Path(path)) if content else ""))
+        return files
+
+    def held_out(self, document_id: str) -> bool | None:
+        """The source's own rule for the held-out split; None leaves it to the document's hash."""
+        return None
+
+    def facts(self) -> dict[str, Any]:
+        """What a report should say about this input, beyond counts."""
+        return {}

@@ -1,0 +1,98 @@
+"""Parquet files on the way through the passes: their columns, and a writer that leaves a whole file or none."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from groundup.errors import ResourceError
+
+# Pass 1: one row for every document, kept or not, and for everything that could not be read.
+# `key` is the batch's number times 2^32 plus the place in it; `rank` orders copies of a text, held-out ones first;
+# `content` is the hash of the text; `pinned` says true (held out) or false where a rule decides, not the hash.
+JUDGED = pa.schema(
+    [
+        ("key", pa.int64()),
+        ("rank", pa.int64()),
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("kept", pa.bool_()),
+        ("reason", pa.string()),
+        ("value", pa.float64()),
+        ("threshold", pa.float64()),
+        ("detail", pa.string()),
+        ("repaired", pa.bool_()),
+        ("pinned", pa.bool_()),
+        ("bytes", pa.int64()),
+        ("content", pa.string()),
+        ("sketch", pa.list_(pa.uint64())),
+        ("text", pa.large_string()),
+    ]
+)
+# Pass 3: what is kept, and what is not.
+DOCUMENTS = pa.schema(
+    [(name, JUDGED.field(name).type) for name in ("id", "text", "source", "path")]
+    + [("split", pa.string()), ("bytes", pa.int64())]
+)
+REMOVED = pa.schema(
+    [(name, JUDGED.field(name).type) for name in ("id", "source", "path", "reason", "value", "threshold", "detail")]
+    + [("duplicate_of", pa.string()), ("text", pa.large_string())]
+)
+GROUP_BYTES = 4 << 20
+BATCH_BITS = 32
+
+
+class Rows:
+    """Collects rows and writes them in groups of about four megabytes. A context: on a clean exit the file appears."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema = path, schema
+        # A worker orphaned by a kill may still write the same file as its successor does.
+        self._aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        self._held: dict[str, list[Any]] = {name: [] for name in schema.names}
+        self._size = 0
+
+    def __enter__(self) -> "Rows":
+        self._file = parquet.ParquetWriter(self._aside, self._schema, compression="zstd")
+        return self
+
+    def add(self, size: int, **row: Any) -> None:
+        """One row; `size` is about how many bytes it holds. A column that is not named is null."""
+        for name, column in self._held.items():
+            column.append(row.get(name))
+        self._size += size
+        if self._size >= GROUP_BYTES:
+            self._flush()
+
+    def __exit__(self, error: type[BaseException] | None, *rest: object) -> None:
+        if error is not None:
+            self._file.close()
+            self._aside.unlink(missing_ok=True)
+            return
+        self._flush()
+        self._file.close()
+        self._aside.replace(self._path)
+
+    def _flush(self) -> None:
+        if self._held[self._schema.names[0]]:
+            self._file.write_table(pa.table(self._held, schema=self._schema))
+        for column in self._held.values():
+            column.clear()
+        self._size = 0
+
+
+@contextmanager
+def room_on(folder: Path) -> Iterator[None]:
+    """Turns "no space left on device" into a ResourceError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC and "No space left" not in str(error):
+            raise
+        raise ResourceError(f"{folder}: the disk is full; make room or give another folder, then run again") from None

@@ -1,0 +1,105 @@
+"""A text as an array of word hashes: the one vectorised form from which repetition and likeness are measured.
+
+A word is a run of letters, digits, underscores and non-ASCII characters in lower case; punctuation of other scripts
+parts words too. Its hash is a polynomial in its bytes modulo 2^64, taken from prefix sums, so that no word is touched
+one by one: about 60 MB/s on one core.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+
+# Odd, so that its powers have inverses modulo 2^64. The multiplier of Knuth's MMIX generator (TAOCP 2, 3.3.4).
+BASE = 6364136223846793005
+# Finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+MIX_1, MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+OTHER, SYMBOL, WORD = 0, 1, 2
+# Beyond this many bytes a text is measured by its beginning: the tables of powers stay small.
+MEASURED_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a text in order: their hashes and lengths in bytes, and the share of characters that are symbols.
+
+    A symbol is neither part of a word nor white space: near 0.03 in prose, 0.05 in drama, 0.09 in Python.
+    """
+
+    hashes: Hashes
+    lengths: NDArray[np.int64]
+    symbols: float
+
+    def grams(self, n: int) -> Hashes:
+        """Hashes of all runs of `n` words, by position; empty when the text has fewer words."""
+        count = len(self.hashes) - n + 1
+        if count <= 0:
+            return np.empty(0, np.uint64)
+        total = self.hashes[:count].copy()
+        for offset in range(1, n):
+            total *= np.uint64(BASE)
+            total += self.hashes[offset : offset + count]
+        return mix(total)
+
+
+def words(text: str) -> Words:
+    """Split and hash the first four million bytes of a text.
+
+    >>> len(words("It's a_b, ABC — Zoë!").hashes)
+    6
+    """
+    data = np.frombuffer(text[:MEASURED_BYTES].lower().encode("utf-8", "replace"), np.uint8)
+    kinds = _kinds(data)
+    edges = np.flatnonzero(np.diff(kinds == WORD, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]
+    powers, inverses = _powers(1 << max(12, len(data).bit_length()))
+    sums = np.zeros(len(data) + 1, np.uint64)
+    np.cumsum((data.astype(np.uint64) + np.uint64(1)) * powers[: len(data)], out=sums[1:])
+    letters = int(np.count_nonzero((data & 0xC0) != 0x80))
+    symbols = int(np.count_nonzero(kinds == SYMBOL)) / max(1, letters)
+    return Words(mix((sums[ends] - sums[starts]) * inverses[starts]), ends - starts, symbols)
+
+
+def mix(values: Hashes) -> Hashes:
+    """Spread the bits of 64-bit values, so that any of them may be compared or cut off (SplitMix64)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(MIX_1)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(MIX_2)
+    return values ^ (values >> np.uint64(31))
+
+
+def _kinds(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What each byte is: WORD, SYMBOL (its first byte), or OTHER (white space, the further bytes of a symbol)."""
+    kinds = _kinds_of_bytes()[data]
+    # Punctuation outside ASCII: U+0080-00BF (lead byte C2), U+2000-206F (E2 80, E2 81), U+3000-303F (E3 80).
+    for lead, seconds, size in ((0xC2, (), 2), (0xE2, (0x80, 0x81), 3), (0xE3, (0x80,), 3)):
+        starts = np.flatnonzero(data == lead)
+        if seconds and len(starts):
+            starts = starts[np.isin(data[starts + 1], seconds)]
+        kinds[starts] = SYMBOL
+        for offset in range(1, size):
+            kinds[starts + offset] = OTHER
+    return kinds
+
+
+@lru_cache(maxsize=1)
+def _kinds_of_bytes() -> NDArray[np.uint8]:
+    """The kind of each of the 256 byte values, taken by itself."""
+    table = np.full(256, SYMBOL, np.uint8)
+    table[128:] = WORD
+    table[list(b"0123456789_abcdefghijklmnopqrstuvwxyz")] = WORD
+    table[list(b" \t\n\r\x0b\x0c")] = OTHER
+    return table
+
+
+@lru_cache(maxsize=24)
+def _powers(count: int) -> tuple[Hashes, Hashes]:
+    """`BASE**i` and its inverse modulo 2^64, for i below `count`."""
+    tables = []
+    for base in (BASE, pow(BASE, -1, 1 << 64)):
+        table = np.full(count, base, np.uint64)
+        table[0] = 1
+        tables.append(np.cumprod(table))
+    return tables[0], tables[1]

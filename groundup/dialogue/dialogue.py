@@ -1,0 +1,125 @@
+"""A conversation in, a reply out. Chat, evaluation, roll-outs and the server all come through here."""
+
+import codecs
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from groundup.corpus.conversation import Conversation, Message
+from groundup.errors import DataError
+from groundup.events import SILENT, Reporter
+from groundup.infer.engine import Engine, Request
+from groundup.tokenizer.chat import Chat, Ending
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model said, and the ids it was said in: `prompt`, then `ids` with the log-probability of each.
+
+    `ids` end with the end-of-turn token when the model stopped by itself.
+    """
+
+    message: Message
+    ending: Ending
+    prompt: list[int]
+    ids: list[int]
+    logps: list[float]
+
+
+class Dialogue:
+    """An engine that speaks the chat template."""
+
+    def __init__(self, engine: Engine, chat: Chat) -> None:
+        self.engine = engine
+        self.chat = chat
+
+    def reply(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        max_tokens: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int = 0,
+        progress: Reporter = SILENT,
+    ) -> list[Reply]:
+        """The next message of each conversation, all of them in one batch that the engine keeps full.
+
+        The same seed and the same list give the same replies; equal conversations in a list get different samples.
+        Raises DataError when a conversation does not fit in the context.
+        """
+        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+        requests = [
+            self._request(conversation, max_tokens, _seed(seed, index), options)
+            for index, conversation in enumerate(conversations)
+        ]
+        replies = []
+        for request, done in zip(requests, self.engine.complete(requests, progress=progress), strict=True):
+            message, ending = self.chat.parse(done.ids)
+            replies.append(Reply(message, ending, list(request.prompt), done.ids, done.logps))
+        return replies
+
+    def stream(
+        self,
+        conversation: Conversation,
+        *,
+        max_tokens: int,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """The next message in pieces, as they come: together the text that `reply` gives for the same arguments.
+
+        A character whose bytes are spread over tokens comes whole, with the last of them. Closing the iterator
+        cancels the request. Raises DataError when the conversation does not fit in the context.
+        """
+        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+        request = self._request(conversation, max_tokens, _seed(seed, 0), options)
+        token_bytes = self.chat.tokenizer.token_bytes
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        with closing(self.engine.stream(request)) as events:
+            for event in events:
+                if piece := decoder.decode(token_bytes[event.token]):
+                    yield piece
+        if rest := decoder.decode(b"", final=True):
+            yield rest
+
+    def fit(self, conversation: Conversation, room: int) -> Conversation:
+        """The conversation without its oldest turns, as many as must go to leave `room` tokens for the reply.
+
+        A system message stays. Raises DataError when the last message alone leaves no room at all.
+        """
+        system = conversation[:1] if conversation and conversation[0].role == "system" else ()
+        turns = conversation[len(system) :]
+        starts = [index for index, message in enumerate(turns) if message.role == "user"]
+        for start in starts:
+            shorter = (*system, *turns[start:])
+            if len(self.chat.prompt(shorter)) + room <= self.engine.length:
+                return shorter
+        last = (*system, *turns[starts[-1] if starts else 0 :])
+        self._check(self.chat.prompt(last))
+        return last
+
+    def _request(self, conversation: Conversation, max_tokens: int, seed: int, options: dict[str, Any]) -> Request:
+        prompt = self.chat.prompt(conversation)
+        self._check(prompt)
+        most = min(max_tokens, self.engine.length - len(prompt))
+        return Request(prompt=prompt, max_tokens=most, stop=self.chat.stop_ids, seed=seed, **options)
+
+    def _check(self, prompt: Sequence[int]) -> None:
+        if len(prompt) >= self.engine.length:
+            raise DataError(
+                f"the message takes {len(prompt)} tokens and the context holds {self.engine.length}, "
+                "the reply included; write a shorter one"
+            )
+
+
+def _seed(seed: int, index: int) -> int:
+    """A seed for each request, so that the same conversation twice in a list is sampled twice."""
+    return Random(f"{seed} {index}").getrandbits(48)

@@ -1,0 +1,152 @@
+"""Everything that is measured at the end of a run, in the form that the report prints."""
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from groundup.corpus.document import Document
+from groundup.dialogue import Dialogue
+from groundup.eval.compression import settings, to_bytes, yardsticks
+from groundup.eval.generation import (
+    Answers,
+    answer,
+    converse,
+    errors_cut,
+    function_facts,
+    real_functions,
+    write_functions,
+)
+from groundup.eval.likelihood import likelihood
+from groundup.events import SILENT, Reporter
+from groundup.infer.engine import Engine
+from groundup.models._base import Model
+from groundup.tasks._base import Example, Task
+from groundup.tokenizer._base import Tokenizer
+
+SHOWN = 3  # replies of each task, and functions, that the report quotes
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is examined: a language model by its likelihood, and the chatbot made from it by what it says.
+
+    `before` is the chatbot before GRPO: the exams named in `compared` are put to it too, and where `pass_at` is given,
+    with so many samples a question at temperature 1.0 besides (what reinforcement could make likely).
+    """
+
+    model: Model
+    tokenizer: Tokenizer
+    context: int
+    dialogue: Dialogue
+    before: Dialogue | None = None
+    compared: frozenset[str] = field(default_factory=frozenset)
+    pass_at: int | None = None
+    dtype: torch.dtype | None = None
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A task, the held-out examples of it to ask, and how long a reply may be."""
+
+    task: Task
+    examples: Sequence[Example]
+    max_tokens: int = 48
+
+
+def evaluate(
+    subject: Subject,
+    *,
+    held_out: Sequence[Document] = (),
+    training: Iterable[str] = (),
+    measure_yardsticks: bool = True,
+    exams: Mapping[str, Exam] | None = None,
+    functions: tuple[Engine, Sequence[Example]] | None = None,
+    questions: Sequence[str] = (),
+    reply_tokens: int = 96,
+    progress: Reporter = SILENT,
+) -> dict[str, Any]:
+    """The facts of an evaluation: of each part that is given something to measure, and nothing of the others.
+
+    `held_out` documents are laid end to end for the yardsticks, in the order given; the primed one reads `training`
+    first. `functions` are what writes them (the language model, not the chatbot) and their examples. `questions` make
+    the sample conversation, of replies of up to `reply_tokens`.
+    """
+    facts: dict[str, Any] = {}
+    if held_out:
+        facts |= language_facts(subject, held_out, training, measure_yardsticks, progress)
+    facts["tasks"], facts["samples"] = {}, []
+    for name, exam in (exams or {}).items():
+        if exam.examples:
+            scores, shown = exam_facts(subject, name, exam, progress)
+            facts["tasks"][name] = scores
+            facts["samples"] += shown
+    if functions is not None and functions[1]:
+        engine, examples = functions
+        written = write_functions(engine, subject.tokenizer, examples, progress=progress)
+        facts["functions"] = function_facts(written, real_functions(subject.tokenizer, examples))
+        facts["samples"] += [
+            {"task": "functions", "prompt": sample.signature, "reply": sample.text} for sample in written[:SHOWN]
+        ]
+    talk = converse(subject.dialogue, questions, max_tokens=reply_tokens)
+    facts["conversation"] = [{"role": message.role, "content": message.content} for message in talk]
+    return facts
+
+
+def language_facts(
+    subject: Subject,
+    held_out: Sequence[Document],
+    training: Iterable[str] = (),
+    measure_yardsticks: bool = True,
+    progress: Reporter = SILENT,
+) -> dict[str, Any]:
+    """Bits per byte of the held-out documents, by the model and by what anyone can install."""
+    texts = [document.text for document in held_out]
+    measured = likelihood(
+        subject.model, subject.tokenizer, texts, subject.context, dtype=subject.dtype, progress=progress
+    )
+    facts: dict[str, Any] = {"bits_per_byte": measured.facts()}
+    if measure_yardsticks:
+        facts["yardsticks"] = yardsticks(b"".join(map(to_bytes, texts)), training, progress=progress)
+        facts["yardstick_settings"] = settings()
+    return facts
+
+
+def exam_facts(
+    subject: Subject, name: str, exam: Exam, progress: Reporter = SILENT
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The score of one exam, beside that of the chatbot before GRPO, and a few of the replies."""
+    answers = answer(exam.task, exam.examples, subject.dialogue, max_tokens=exam.max_tokens, progress=progress)
+    facts = {"about": (inspect.getdoc(type(exam.task)) or "").partition("\n")[0], **answers.facts()}
+    if subject.before is not None and name in subject.compared:
+        facts |= _comparison(subject.before, subject.pass_at, exam, answers, progress)
+    first = zip(exam.examples[:SHOWN], answers.replies, answers.scores[:, 0], strict=False)
+    shown = [
+        {
+            "task": name,
+            "prompt": exam.task.ask(example)[-1].content,
+            "reply": reply.message.content,
+            "expected": exam.task.answer(example),
+            "score": float(score),
+        }
+        for example, reply, score in first
+    ]
+    return facts, shown
+
+
+def _comparison(
+    before: Dialogue, pass_at: int | None, exam: Exam, after: Answers, progress: Reporter
+) -> dict[str, Any]:
+    """The same questions put to the chatbot as it was: its score, its pass@k, and the share of its errors now gone."""
+    earlier = answer(exam.task, exam.examples, before, max_tokens=exam.max_tokens, progress=progress)
+    facts: dict[str, Any] = {"before": {key: earlier.facts()[key] for key in ("score", "low", "high")}}
+    if pass_at is not None:
+        drawn = answer(
+            exam.task, exam.examples, before, max_tokens=exam.max_tokens, samples=pass_at, temperature=1.0,
+            progress=progress,
+        )  # fmt: skip
+        facts["before"][f"pass_at_{pass_at}"] = drawn.pass_at(pass_at).facts()
+    cut = errors_cut(earlier, after)
+    return facts | ({"errors_cut": cut.facts()} if cut else {})

@@ -1,0 +1,179 @@
+"""Attention: who sees whom (`Sight`), how it is computed (`attend`), and the usual layer around it (`Attention`).
+
+All attention of the house passes `attend`, the one place that chooses how it is computed:
+
+    plain   batched matmuls and a softmax over the causal half; saves the probabilities. Fastest in training on a CPU.
+    sdpa    PyTorch's scaled_dot_product_attention: memory linear in T; the way on a GPU and for long rows.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from groundup.errors import UnsupportedError
+from groundup.layers.cache import Cache
+from groundup.layers.norm import RMSNorm
+from groundup.layers.rope import rotate
+
+Backend = Literal["plain", "sdpa"]
+
+BLOCK = 64  # queries per block of `plain`: at T = 256 it skips 3/8 of the square; measured best of 32, 64, 128, 256
+PLAIN_LENGTH = 1024  # above it the saved T² probabilities of `plain` cost more than they spare
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Which keys each query sees, worked out once per forward pass and shared by all layers.
+
+    `positions` `(B or 1, T)` are the slots that the tokens of this pass take among the `n_keys` keys; a query sees the
+    keys up to its own slot, and of these only the ones in its own segment.
+    """
+
+    positions: Tensor
+    n_keys: int
+    segments: Tensor | None = None
+    square: bool = True
+    full: bool = False
+
+    @classmethod
+    def of(cls, tokens: Tensor, segments: Tensor | None, cache: Cache | None) -> "Sight":
+        """The sight of `tokens` `(B, T)` that follow what is in `cache`.
+
+        Raises UnsupportedError for segments together with a cache.
+        """
+        T = tokens.shape[1]
+        slots = torch.arange(T, device=tokens.device)[None]
+        if cache is None:
+            return cls(slots, T, segments)
+        if segments is not None:
+            raise UnsupportedError("a cache holds one segment a row; leave out segments, or the cache")
+        longest, shortest = int(cache.lengths.max()), int(cache.lengths.min())
+        even = longest == shortest
+        return cls(cache.lengths[:, None] + slots, longest + T, None, longest == 0, even and T == 1)
+
+    @cached_property
+    def hidden(self) -> Tensor | None:
+        """True where a query must not look, `(B or 1, 1, T, n_keys)`; None where the rule is plain causal or all."""
+        if self.full or (self.square and self.segments is None):
+            return None
+        keys = torch.arange(self.n_keys, device=self.positions.device)
+        hidden = keys > self.positions[:, :, None]
+        if self.segments is not None:
+            hidden = hidden | (self.segments[:, :, None] != self.segments[:, None, :])
+        return hidden[:, None]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, backend: Backend | None = None) -> Tensor:
+    """Softmax attention of `q` `(B, H, T, d)` over `k`, `v` `(B, H or a divisor, n_keys, d)`, as `(B, T, H·d)`."""
+    if backend is None:
+        backend = "plain" if _plain_is_faster(q, sight) else "sdpa"
+    if backend == "plain":
+        groups = q.shape[1] // k.shape[1]
+        if groups > 1:
+            k, v = (x.repeat_interleave(groups, 1) for x in (k, v))
+        result: Tensor = _Plain.apply(q, k, v, sight)
+        return result
+    hidden = sight.hidden
+    causal = hidden is None and not sight.full
+    seen = None if hidden is None else ~hidden
+    out = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1])
+    return out.transpose(1, 2).flatten(2)
+
+
+def _plain_is_faster(q: Tensor, sight: Sight) -> bool:
+    return q.device.type == "cpu" and q.requires_grad and sight.square and sight.n_keys <= PLAIN_LENGTH
+
+
+class _Plain(torch.autograd.Function):
+    """Square causal attention in blocks of queries, each against the keys up to its end."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
+        B, H, T, d = q.shape
+        hidden, later = sight.hidden, None
+        if hidden is None:
+            later = torch.ones(BLOCK, BLOCK, dtype=torch.bool, device=q.device).triu_(1)
+        q, k, v = ((x.contiguous().view(B * H, T, d)) for x in (q * d**-0.5, k, v))
+        out = torch.empty(B, T, H, d, dtype=q.dtype, device=q.device)
+        kept = []
+        for start in range(0, T, BLOCK):
+            stop = min(start + BLOCK, T)
+            logits = torch.bmm(q[:, start:stop], k[:, :stop].transpose(1, 2))
+            if later is not None:
+                logits[:, :, start:].masked_fill_(later[: stop - start, : stop - start], -math.inf)
+            elif hidden is not None:
+                logits.view(B, H, stop - start, stop).masked_fill_(hidden[:, :, start:stop, :stop], -math.inf)
+            probs = torch.softmax(logits, -1)
+            out[:, start:stop] = torch.bmm(probs, v[:, :stop]).view(B, H, stop - start, d).transpose(1, 2)
+            kept.append(probs)
+        ctx.save_for_backward(q, k, v, *kept)
+        return out.view(B, T, H * d)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, *kept = ctx.saved_tensors
+        B, T, _ = grad.shape
+        d = q.shape[-1]
+        H = q.shape[0] // B
+        grad = grad.view(B, T, H, d).transpose(1, 2).contiguous().view(B * H, T, d)
+        grad_q, grad_k, grad_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        for index, probs in enumerate(kept):
+            start = index * BLOCK
+            stop = min(start + BLOCK, T)
+            grad_out = grad[:, start:stop]
+            grad_v[:, :stop] += torch.bmm(probs.transpose(1, 2), grad_out)
+            grad_probs = torch.bmm(grad_out, v[:, :stop].transpose(1, 2))
+            grad_logits = torch._softmax_backward_data(grad_probs, probs, -1, probs.dtype)
+            grad_q[:, start:stop] = torch.bmm(grad_logits, k[:, :stop])
+            grad_k[:, :stop] += torch.bmm(grad_logits.transpose(1, 2), q[:, start:stop])
+        grad_q *= d**-0.5
+        return grad_q.view(B, H, T, d), grad_k.view(B, H, T, d), grad_v.view(B, H, T, d), None
+
+
+class Attention(nn.Module):
+    """Multi-head attention with rotary positions, grouped keys and values, and optional QK-norm; no biases.
+
+    The number of heads is read from the width of the projections, so that a split layer simply has fewer.
+    """
+
+    def __init__(self, dim: int, heads: int, kv_heads: int, head_dim: int, qk_norm: bool, eps: float) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.q_proj = nn.Linear(dim, heads * head_dim, bias=False)
+        self.k_proj = nn.Linear(dim, kv_heads * head_dim, bias=False)
+        self.v_proj = nn.Linear(dim, kv_heads * head_dim, bias=False)
+        self.o_proj = nn.Linear(heads * head_dim, dim, bias=False)
+        self.q_norm = RMSNorm(head_dim, eps) if qk_norm else nn.Identity()
+        self.k_norm = RMSNorm(head_dim, eps) if qk_norm else nn.Identity()
+
+    def forward(
+        self, x: Tensor, turn: tuple[Tensor, Tensor], sight: Sight, memory: tuple[Tensor, ...] | None = None
+    ) -> Tensor:
+        """`(B, T, D)` to `(B, T, D)`; `turn` is the rotation, `memory` the layer's keys and values in a cache."""
+        q, k, v = (split_heads(project(x), self.head_dim) for project in (self.q_proj, self.k_proj, self.v_proj))
+        q, k = rotate(self.q_norm(q), *turn), rotate(self.k_norm(k), *turn)
+        if memory is not None:
+            k, v = remember(memory, k, v, sight)
+        out: Tensor = self.o_proj(attend(q, k, v, sight))
+        return out
+
+
+def split_heads(x: Tensor, head_dim: int) -> Tensor:
+    """`(B, T, H·d)` seen as `(B, H, T, d)`."""
+    return x.view(*x.shape[:2], -1, head_dim).transpose(1, 2)
+
+
+def remember(memory: tuple[Tensor, ...], k: Tensor, v: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
+    """Write the new keys and values into the cache and return all that are there, `(B, H, n_keys, d)`."""
+    rows = torch.arange(k.shape[0], device=k.device)[:, None]
+    for kept, new in zip(memory, (k, v), strict=True):
+        kept[rows, :, sight.positions] = new.transpose(1, 2).to(kept.dtype)
+    keys, values = (kept[:, :, : sight.n_keys].to(k.dtype) for kept in memory)
+    return keys, values

@@ -1,0 +1,48 @@
+"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864), in the half-split layout of Llama's published weights."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+
+def rotation(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the angles at `positions` `(B or 1, T)`, as `(B or 1, 1, T, head_dim / 2)` float32."""
+    exponents = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
+    angles = positions[:, None, :, None].float() * theta**-exponents
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair of `x` `(B, H, T, head_dim)` by its position's angle.
+
+    The result is contiguous in this order of dimensions, which the matmuls of attention want; its gradient is laid out
+    as `(B, T, H, head_dim)`, which the projections want.
+    """
+    result: Tensor = _Rotate.apply(x, cos.to(x.dtype), sin.to(x.dtype))
+    return result
+
+
+class _Rotate(torch.autograd.Function):
+    """The gradient of a rotation is the rotation back: nothing but the angles is saved."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turn(x, cos, sin, 1, torch.empty(x.shape, dtype=x.dtype, device=x.device))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        B, H, T, d = grad.shape
+        out = torch.empty(B, T, H, d, dtype=grad.dtype, device=grad.device).transpose(1, 2)
+        return _turn(grad, *ctx.saved_tensors, -1, out), None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor, direction: int, out: Tensor) -> Tensor:
+    (a, b), (left, right) = x.chunk(2, -1), out.chunk(2, -1)
+    torch.mul(a, cos, out=left).addcmul_(b, sin, value=-direction)
+    torch.mul(b, cos, out=right).addcmul_(a, sin, value=direction)
+    return out

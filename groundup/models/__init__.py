@@ -1,0 +1,1 @@
+"""One architecture, one file; the file's name is the name a recipe uses."""

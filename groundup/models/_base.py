@@ -1,0 +1,214 @@
+"""What every architecture is: a config that builds it, and a model that scores and remembers."""
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from groundup.config import Component
+from groundup.errors import ConfigError, UnsupportedError
+from groundup.layers.cache import Cache
+from groundup.layers.head import log_probs
+
+Split = Literal["column", "row", "vocab", "expert"]
+Role = Literal["matrix", "embedding", "head", "vector"]
+
+
+class ModelConfig(Component):
+    """The shape of a model; `build` makes it."""
+
+    layers: int = Field(6, ge=1)
+    dim: int = Field(256, ge=1)
+    length: int = Field(256, ge=1)
+    """The context: the most tokens that a row may have."""
+    tied: bool = False
+    """One matrix for the embedding and the head."""
+    std: float = Field(0.02, gt=0)
+    """Standard deviation of the initial weights (GPT-2's)."""
+
+    @classmethod
+    def of_width(cls, width: int, length: int) -> Self:
+        """A sensible shape for a width: one layer for every 48 of it (64 in nanochat; small models gain by depth)."""
+        return cls(dim=width, layers=max(2, round(width / 48)), length=length)
+
+    @abstractmethod
+    def module(self, vocab_size: int) -> "Model":
+        """The model, its weights not yet set; `build` sets them."""
+
+    def build(self, vocab_size: int, seed: int = 0) -> "Model":
+        """The model with initial weights that depend on `seed` alone; no global random state is touched."""
+        with torch.device("meta"):
+            model = self.module(vocab_size)
+        model.to_empty(device="cpu")
+        model.initialize(torch.Generator().manual_seed(seed))
+        return model
+
+    def parameters_count(self, vocab_size: int) -> int:
+        """The number of parameters of the model; nothing is allocated."""
+        with torch.device("meta"):
+            return sum(weight.numel() for weight in self.module(vocab_size).parameters())
+
+    def flops_per_token(self, vocab_size: int, length: int) -> float:
+        """What `Model.flops_per_token` says of the model; nothing is allocated."""
+        with torch.device("meta"):
+            return self.module(vocab_size).flops_per_token(length)
+
+
+@dataclass
+class Scores:
+    """What a model says about the targets of a batch. `logp` and `lse` `(B, T)` are float32 always."""
+
+    logp: Tensor
+    lse: Tensor
+    entropy: Tensor | None = None
+    value: Tensor | None = None
+    divergence: Tensor | None = None
+    pooled: Tensor | None = None
+    aux: Tensor | None = None
+    """A scalar that is added to the loss, itself a sum over tokens."""
+    segments: Tensor | None = None
+
+    def by_segment(self, weights: Tensor) -> Tensor:
+        """The weighted sum of `logp` in each segment, `(B, S)`; a row without segments is one."""
+        weighted = self.logp * weights
+        if self.segments is None:
+            return weighted.sum(1, keepdim=True)
+        n = int(self.segments.max()) + 1
+        return weighted.new_zeros(len(weighted), n).scatter_add(1, self.segments.long(), weighted)
+
+
+class Model(nn.Module):
+    """Tokens in, hidden states out; one path for training and for decoding.
+
+    A subclass has `layers`, the embedding `tokens_table` and `head`, and writes `forward`, `memory` and, where the
+    initial weights are special, `initialize`.
+    """
+
+    shards: ClassVar[Mapping[str, Split]] = {}
+    """How parameters may be split over ranks, by name pattern; empty refuses by name."""
+    exports: ClassVar[Mapping[str, str]] = {}
+    """Format to the stock class that the weights map on by renaming; empty refuses by name."""
+
+    config: ModelConfig
+    layers: nn.ModuleList
+    lm_head: nn.Linear | None
+
+    @property
+    @abstractmethod
+    def embedding(self) -> nn.Embedding:
+        """The table of token embeddings."""
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The `(V, D)` matrix that turns hidden states to logits."""
+        return self.embedding.weight if self.lm_head is None else self.lm_head.weight
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are."""
+        return self.embedding.num_embeddings
+
+    @abstractmethod
+    def forward(
+        self,
+        tokens: Tensor,
+        *,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Hidden states `(B, T, D)` of tokens `(B, T)`.
+
+        `positions` `(B, T)` count from 0 at the start of the row, or of what is in the cache, unless given. Tokens see
+        only the earlier ones with the same number in `segments` `(B, T)`. With a cache the tokens follow what each row
+        has read, and are remembered.
+        """
+
+    @abstractmethod
+    def memory(self, rows: int, length: int, dtype: torch.dtype) -> list[tuple[Tensor, ...]]:
+        """The empty memory of each layer for `rows` rows of up to `length` tokens."""
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """`(..., D)` to `(..., V)`."""
+        return nn.functional.linear(hidden, self.head_weight)
+
+    def score(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        *,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        ask: Collection[str] = (),
+        teacher: "Model | None" = None,
+    ) -> Scores:
+        """How likely each target `(B, T)` is after the tokens up to its place; never holds `(B, T, V)` in float32.
+
+        `ask` may name "entropy". Raises UnsupportedError for what this model cannot say.
+        """
+        unknown = sorted(set(ask) - {"entropy"})
+        if unknown or teacher is not None:
+            what = ", ".join(unknown) or "divergence from a teacher"
+            raise UnsupportedError(f"{type(self).__name__} cannot score {what}; ask for entropy, or for nothing")
+        hidden = self(tokens, positions=positions, segments=segments)
+        logp, lse, entropy = log_probs(hidden, self.head_weight, targets, "entropy" in ask)
+        return Scores(logp, lse, entropy, segments=segments)
+
+    def new_cache(self, rows: int, length: int, dtype: torch.dtype | None = None) -> Cache:
+        """An empty memory on the model's device, in `dtype` (that of the weights unless given)."""
+        weight = self.embedding.weight
+        with torch.device(weight.device):
+            memory = self.memory(rows, length, dtype or weight.dtype)
+            return Cache(memory, torch.zeros(rows, dtype=torch.int64), length)
+
+    def after_step(self, mesh: Any) -> None:
+        """Called after each optimizer step; only models with balanced experts do anything."""
+
+    def flops_per_token(self, length: int) -> float:
+        """Training FLOPs per token in rows of `length`: `6·N_matmul + 12·D·T` for each layer of attention.
+
+        N_matmul counts the head and not the embeddings; forward is a third. Attention counts as if it were not causal
+        (PaLM, Chowdhery et al. 2022, appendix B, arXiv 2204.02311; the form that nanochat and most MFU figures use).
+        """
+        matmul = sum(weight.numel() for name, weight in self.named_parameters() if self.roles()[name] == "matrix")
+        return 6.0 * (matmul + self.head_weight.numel()) + self.attention_flops(length)
+
+    def attention_flops(self, length: int) -> float:
+        """The part of `flops_per_token` that grows with the row."""
+        return 0.0
+
+    def roles(self) -> dict[str, Role]:
+        """What each parameter is to an optimizer: a hidden matrix, an embedding, the head, or a vector."""
+        roles: dict[str, Role] = {}
+        tables = {id(module.weight) for module in self.modules() if isinstance(module, nn.Embedding)}
+        for name, weight in self.named_parameters():
+            if id(weight) in tables:
+                roles[name] = "embedding"
+            elif weight is self.head_weight:
+                roles[name] = "head"
+            else:
+                roles[name] = "matrix" if weight.ndim >= 2 else "vector"
+        return roles
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Set every weight: matrices normal with the config's `std`, biases 0, gains 1."""
+        with torch.no_grad():
+            for name, weight in self.named_parameters():
+                if weight.ndim >= 2:
+                    weight.normal_(0.0, self.config.std, generator=generator)
+                else:
+                    weight.fill_(0.0 if name.endswith("bias") else 1.0)
+
+
+def check_heads(dim: int, heads: int, kv_heads: int | None, head_dim: int | None) -> None:
+    """Raises ConfigError where the heads do not divide as they must."""
+    if head_dim is None and dim % heads:
+        raise ConfigError(f"dim={dim} does not divide by heads={heads}; choose a multiple, or set head_dim")
+    if kv_heads is not None and heads % kv_heads:
+        raise ConfigError(f"heads={heads} do not divide by kv_heads={kv_heads}; choose a divisor")
+    if (head_dim or dim // heads) % 2:
+        raise ConfigError(f"head_dim={head_dim or dim // heads} is odd; rotary positions turn pairs, choose an even one")

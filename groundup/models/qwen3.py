@@ -1,0 +1,24 @@
+"""Qwen3: Llama with QK-norm, an RMSNorm on the queries and keys of each head before they are turned.
+
+Qwen team 2025, arXiv 2505.09388; QK-norm: Dehghani et al. 2023, arXiv 2302.05442. It bounds the attention logits, so
+that higher learning rates stay stable. Parameters are named as in transformers' Qwen3ForCausalLM, without `model.`.
+"""
+
+from typing import ClassVar
+
+from groundup.models.llama import Llama, LlamaModel
+
+
+class Qwen3(Llama):
+    """A Qwen3: the fields of Llama. The default architecture."""
+
+    def module(self, vocab_size: int) -> "Qwen3Model":
+        """The model, its weights not yet set."""
+        return Qwen3Model(self, vocab_size)
+
+
+class Qwen3Model(LlamaModel):
+    """A LlamaModel whose attention normalises queries and keys."""
+
+    exports: ClassVar = {"huggingface": "Qwen3ForCausalLM"}
+    qk_norm: ClassVar[bool] = True

@@ -1,0 +1,1 @@
+"""From gradients to weights: one optimizer, one file."""

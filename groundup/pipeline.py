@@ -1,0 +1,189 @@
+"""START HERE: the stages in order, raw text to chat.
+
+    corpus -> tokenizer -> tokens -> pretrain -> sft -> grpo -> eval -> report
+
+Each stage is a few lines in `stages/` that call one room, and leaves one artifact: a folder published whole or not at
+all, with its facts and its fingerprint. The fingerprint covers the settings the stage reads, the artifacts it needs,
+the user's files it looks at, and its own version: so a second `run` does nothing, and a changed setting re-makes only
+what depends on it. Nothing here imports torch: to see that there is nothing to do must be quick.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from groundup.config import Tree, fingerprint, leaves
+from groundup.errors import DataError
+from groundup.events import Events
+from groundup.recipe import Recipe
+from groundup.stages import results, text, training
+from groundup.stages._work import Clock, Work
+from groundup.store import Artifact, Store
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the way. Raise `version` when what `make` leaves changes for the same settings.
+
+    `reads` are the sections of the recipe it depends on. `timed` names the section whose `steps` may be left to the
+    clock: then `minutes` is one of its settings. `files` is the setting that lists the user's files it looks at.
+    """
+
+    name: str
+    make: Callable[[Work], None]
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    files: str = ""
+    timed: str = ""
+    version: int = 1
+
+    def config(self, tree: Mapping[str, Any]) -> Tree:
+        """The settings that this stage reads, as one flat table."""
+        flat = {
+            key: value
+            for key, value in leaves(tree).items()
+            if any(key == section or key.startswith(f"{section}.") for section in self.reads)
+        }
+        if self.timed and f"{self.timed}.steps" not in flat:
+            flat["minutes"] = tree.get("minutes")
+        return flat
+
+
+MODEL = ("seed", "precision", "model")
+STAGES = (
+    Stage("corpus", text.corpus, reads=("data.text", "corpus"), files="data.text"),
+    Stage("tokenizer", text.tokenizer, ("corpus",), ("tokenizer", "data.ranks")),
+    Stage("tokens", text.tokens, ("corpus", "tokenizer")),
+    Stage("pretrain", training.pretrain, ("tokenizer", "tokens"), (*MODEL, "tokens", "train"), timed="train"),
+    Stage(
+        "sft",
+        training.sft,
+        ("corpus", "tokenizer", "pretrain"),
+        (*MODEL, "data.chat", "sft"),
+        files="data.chat",
+        timed="sft",
+    ),
+    Stage("grpo", training.grpo, ("tokenizer", "sft"), (*MODEL, "grpo"), timed="grpo"),
+    Stage("eval", results.evaluate, ("corpus", "tokenizer", "pretrain", "sft", "grpo"), (*MODEL, "eval")),
+    Stage("report", results.report, ("corpus", "tokenizer", "tokens", "pretrain", "sft", "grpo", "eval")),
+)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a stage stands: done, stale (and what made it so), or to do."""
+
+    stage: Stage
+    state: Literal["done", "stale", "to do"]
+    fingerprint: str
+    config: Tree
+    parents: tuple[str, ...]
+    because: str = ""
+    artifact: Artifact | None = None
+
+
+def status(store: Store, tree: Mapping[str, Any]) -> list[Status]:
+    """Where every stage of a run stands under the settings in `tree`; nothing is made."""
+    current = store.current()
+    prints: dict[str, str] = {}
+    found = []
+    for stage in STAGES:
+        config = stage.config(tree)
+        if stage.files and leaves(tree).get(stage.files):
+            config["files"] = _stamp(stage.files, leaves(tree)[stage.files], store)
+        parents = tuple(prints[need] for need in stage.needs)
+        print_ = prints[stage.name] = fingerprint([stage.name, stage.version, config, parents])
+        artifact = store.find(stage.name, print_)
+        old = current.get(stage.name)
+        if artifact is not None:
+            found.append(Status(stage, "done", print_, config, parents, artifact=artifact))
+        elif old is None:
+            found.append(Status(stage, "to do", print_, config, parents))
+        else:
+            because = _what_changed(stage, old, config, parents)
+            found.append(Status(stage, "stale", print_, config, parents, because, old))
+    return found
+
+
+def todo(store: Store, tree: Mapping[str, Any]) -> list[str]:
+    """Names of the stages that a `run` would make."""
+    return [entry.stage.name for entry in status(store, tree) if entry.state != "done"]
+
+
+def run(
+    store: Store, recipe: Recipe, events: Events, clock: Clock, device: str = "cpu", rate: float = 0.0
+) -> list[str]:
+    """Make every stage that is not done, in order; the names of those made. The caller holds the run's lock.
+
+    `rate` is the machine's matmul rate in FLOP/s, for MFU.
+    """
+    made = []
+    for entry in status(store, recipe.tree()):
+        name = entry.stage.name
+        if entry.state == "done" and entry.artifact is not None:
+            store.point(name, entry.artifact)
+            continue
+        current, start = store.current(), time.perf_counter()
+        with store.publish(name, entry.fingerprint, entry.parents, entry.config) as draft:
+            entry.stage.make(
+                Work(
+                    name, recipe, {need: current[need] for need in entry.stage.needs}, draft,
+                    store.scratch(name, entry.fingerprint), store, entry.fingerprint, entry.config, entry.parents,
+                    events, clock, device, rate,
+                )  # fmt: skip
+            )
+            draft.seconds = time.perf_counter() - start
+        store.note("run", recipe.fingerprint(), spent=clock.elapsed())
+        made.append(name)
+    store.prune(keep=())
+    return made
+
+
+def spent_before(store: Store, recipe: Recipe) -> float:
+    """Seconds that interrupted commands for these very settings have used."""
+    rows = store.journal("run", recipe.fingerprint())
+    return float(rows[-1].get("spent", 0.0)) if rows else 0.0
+
+
+def _what_changed(stage: Stage, old: Artifact, config: Tree, parents: Sequence[str]) -> str:
+    """The settings, files or earlier stages that make an artifact stale, in words."""
+    fields = [key for key in sorted({*config, *old.config}) if config.get(key) != old.config.get(key)]
+    told = [f"{key} was {old.config.get(key)!r}, is {config.get(key)!r}" for key in fields if key != "files"]
+    told += ["the files changed"] if "files" in fields else []
+    pairs = zip(stage.needs, parents, old.parents, strict=False)
+    told += [f"{need} is made again" for need, now, was in pairs if now != was]
+    return "; ".join(told) or f"{stage.name} is made in a new way (version {stage.version})"
+
+
+def _stamp(setting: str, paths: Sequence[str], store: Store) -> str:
+    """A fingerprint of the user's files: path, size, content. Content is hashed again only where size or time changed.
+
+    Files that are gone make the stage stale; it says so itself when it is made.
+    """
+    from groundup.corpus.streams import digest
+
+    known = store.read_json("inputs.json") if (store.root / "inputs.json").is_file() else {}
+    seen: dict[str, list[Any]] = {}
+    try:
+        for path in _input_files(setting, paths):
+            stat = path.stat()
+            old = known.get(str(path))
+            same = old is not None and old[:2] == [stat.st_size, stat.st_mtime_ns]
+            seen[str(path)] = [stat.st_size, stat.st_mtime_ns, old[2] if same else digest(path)]
+    except (DataError, OSError) as error:
+        return f"not readable: {error}"
+    if any(known.get(path) != row for path, row in seen.items()):
+        store.write_json("inputs.json", {**known, **seen})
+    return fingerprint(sorted((path, row[0], row[2]) for path, row in seen.items()))
+
+
+def _input_files(setting: str, paths: Sequence[str]) -> list[Path]:
+    """Every file of the user's that a setting names."""
+    if setting == "data.chat":
+        return [Path(path) for path in paths]
+    from groundup.corpus.sources._base import open_specs
+
+    sources = [source for each in open_specs(list(paths)) for source in each.sources]
+    return [Path(file.path) for source in sources for file in source.manifest()]

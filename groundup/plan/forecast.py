@@ -1,0 +1,253 @@
+"""The forecast of a run: the settings that the planner fills in, and what they will cost and give.
+
+The dial is minutes. What a width costs per token is measured by running a training step of it; how good it gets
+follows from a law of the Chinchilla form. Among the widths the one with the lowest forecast loss is taken. All that the
+user has set stays as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from groundup.config import Tree, leaves, merge, origins
+from groundup.errors import ResourceError
+from groundup.models._base import ModelConfig
+from groundup.plan.machine import Machine, probe
+from groundup.plan.memory import training_bytes
+from groundup.plan.quality import expected_bits, relative_loss
+from groundup.plan.shape import WIDTHS, Cost, batch_rows, context, measure_cost, vocabulary
+from groundup.plan.stages import stage_seconds
+from groundup.plan.text import Text, measure
+from groundup.recipe import Recipe
+
+PLANNER = "planner"
+DEFAULT_MINUTES = 10.0
+MIN_BYTES = 50_000
+"""Less text than this teaches a tokenizer and a model next to nothing, and leaves no held-out part to measure on."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would be: its resolved recipe with the origin of each setting, and its price in time and space."""
+
+    recipe: Recipe
+    origins: Mapping[str, str]
+    machine: Machine
+    text: Text
+    parameters: int
+    tokens: float
+    epochs: float
+    bits: tuple[float, float, float]
+    seconds: Mapping[str, float]
+    memory: int
+    disk: int
+    seconds_per_token: float
+
+    def basis(self) -> dict[str, Any]:
+        """What a later command for the same run needs, so that it probes nothing."""
+        return {
+            "device": self.machine.device,
+            "rate": self.machine.rate,
+            "seconds_per_token": self.seconds_per_token,
+            "text": asdict(self.text),
+        }
+
+    def money(self, price_per_hour: float) -> float:
+        """What the whole command costs on a machine of that price."""
+        return sum(self.seconds.values()) / 3600 * price_per_hour
+
+    def lines(self, price_per_hour: float | None = None) -> list[tuple[str, str]]:
+        """The forecast as a person reads it."""
+        model, machine = self.recipe.model.tree(), self.machine
+        rates = ", ".join(f"{kind} {rate / 1e9:,.0f}" for kind, rate in machine.matmul.items() if rate)
+        value, low, high = self.bits
+        rows = [
+            ("machine", f"{machine.device_name}, {machine.cores} cores, {machine.memory / 2**30:.1f} GiB free"),
+            ("  GFLOP/s", f"{rates}; takes {self.recipe.precision}"),
+            ("text", f"{self.text.bytes / 1e6:,.1f} MB in {self.text.files:,} files, xz {self.text.xz:.2f} bits per byte"),
+            ("model", f"{self.recipe.model.name}, {self.parameters / 1e6:.2f} M parameters: "
+                      + ", ".join(f"{key} {model[key]}" for key in ("layers", "dim", "length") if key in model)
+                      + f", vocabulary {self.recipe.tokenizer.tree().get('vocab_size', '?')}"),
+            ("training", f"{self.tokens / 1e6:.1f} M tokens, {self.epochs:.1f} epochs"),
+            ("bits per byte", f"{value:.2f} expected on held-out text ({low:.2f} to {high:.2f})"),
+        ]  # fmt: skip
+        total = sum(self.seconds.values())
+        rows.append(("time", f"{clock(total)}: " + ", ".join(f"{k} {clock(v)}" for k, v in self.seconds.items())))
+        rows.append(("peak memory", f"{self.memory / 1e9:.2f} GB"))
+        rows.append(("disk", f"{self.disk / 1e6:,.0f} MB"))
+        if price_per_hour is not None:
+            rows.append(("money", f"{self.money(price_per_hour):.2f} at {price_per_hour:g} an hour"))
+        return rows
+
+    def facts(self, price_per_hour: float | None = None) -> dict[str, Any]:
+        """The forecast as plain values."""
+        value, low, high = self.bits
+        return {
+            "parameters": self.parameters,
+            "tokens": round(self.tokens),
+            "epochs": round(self.epochs, 2),
+            "bits_per_byte": {"value": value, "low": low, "high": high},
+            "seconds": {stage: round(seconds, 1) for stage, seconds in self.seconds.items()},
+            "memory_bytes": self.memory,
+            "disk_bytes": self.disk,
+            "money": None if price_per_hour is None else round(self.money(price_per_hour), 4),
+            "machine": {"device": self.machine.device_name, "cores": self.machine.cores, "matmul": self.machine.matmul},
+            "text": {"bytes": self.text.bytes, "files": self.text.files, "xz": self.text.xz},
+            "recipe": self.recipe.tree(),
+        }
+
+
+def clock(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> clock(75), clock(7300)
+    ('1 min 15 s', '2 h 02 min')
+    """
+    if seconds < 100 and seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+def plan(layers: Sequence[tuple[str, Tree]], runs: Path, frozen: Tree | None = None) -> Forecast:
+    """The forecast for what the user wrote, in `layers` of rising strength; `frozen` is a run's earlier recipe.
+
+    Raises ConfigError for a wrong setting, DataError for text that cannot be read, and ResourceError for a budget or a
+    text that is too small, naming the smallest that works.
+    """
+    layers = [("recipe of the run", frozen), *layers] if frozen is not None else list(layers)
+    user: Tree = {}
+    for _, layer in layers:
+        user = merge(user, layer)
+    wanted = Recipe.from_tree(user)
+    if wanted.minutes is None and wanted.train.steps is None:
+        layers = [("default", {"minutes": DEFAULT_MINUTES}), *layers]
+        user = merge({"minutes": DEFAULT_MINUTES}, user)
+        wanted = Recipe.from_tree(user)
+    text = measure(wanted.data.text)
+    if text.bytes < MIN_BYTES:
+        raise ResourceError(
+            f"{', '.join(wanted.data.text)}: {text.bytes:,} bytes of text are too few to learn a language from; "
+            f"give at least {MIN_BYTES:,} (a few megabytes make a model worth talking to)"
+        )
+    machine = probe(runs)
+    planner = _Planner(wanted, set(leaves(user)), machine, text)
+    chosen = planner.choose() if frozen is None else {}
+    tree = Recipe.from_tree(merge(chosen, user)).tree()
+    return planner.forecast(Recipe.from_tree(tree), origins(tree, [(PLANNER, chosen), *layers]))
+
+
+class _Planner:
+    """Holds what is known while one forecast is made."""
+
+    def __init__(self, wanted: Recipe, pinned: set[str], machine: Machine, text: Text) -> None:
+        self._wanted, self._pinned, self._machine, self._text = wanted, pinned, machine, text
+        self._reached: dict[int, float] = {}
+
+    def choose(self) -> Tree:
+        """The settings that the planner fills in: those of the width with the lowest forecast loss."""
+        tree: Tree = {"precision": self._machine.precision}
+        if self._machine.precision == "fp32" and self._wanted.train.optim.name == "muon":
+            tree["train"] = {"optim": {"name": "muon", "iterate_in": "fp32"}}
+        if self._wanted.minutes is None:
+            return tree
+        width = self._guess()
+        for _ in range(3):
+            self._measure(width)
+            better = min(WIDTHS, key=self._loss_at)
+            if better in self._reached:
+                break
+            width = better
+        width = min(self._reached, key=self._loss_at)
+        config = self._config(width)
+        rows = batch_rows(self._tokens_at(width), config.length)
+        chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": {"rows": rows}}
+        if "vocab_size" in type(self._wanted.tokenizer).model_fields:
+            chosen["tokenizer"] = {"name": self._wanted.tokenizer.name, "vocab_size": self._vocab(width)}
+        return merge(tree, chosen)
+
+    def forecast(self, recipe: Recipe, origin: Mapping[str, str]) -> Forecast:
+        """What a resolved recipe will cost and give."""
+        config, vocab = recipe.model, self._vocab_of(recipe)
+        assert isinstance(config, ModelConfig)
+        if not self._reached:
+            self._reached[config.dim] = self._measured(config, vocab)
+        per_token = Cost(self._machine, self._reached).seconds_per_token(config, vocab)
+        seconds = stage_seconds(recipe, self._text, per_token)
+        tokens = seconds["pretrain"] / per_token
+        if recipe.train.steps is not None:
+            tokens = recipe.train.steps * recipe.train.rows * config.length
+        unique = self._text.bytes / bytes_per_token(vocab)
+        memory = training_bytes(config, vocab, recipe.train.rows, recipe.precision, recipe.train.optim.name)
+        if memory > self._machine.memory:
+            raise ResourceError(
+                f"this shape needs {memory / 1e9:.1f} GB and {self._machine.memory / 1e9:.1f} GB are free: "
+                "lower model.dim, model.layers or train.micro_rows, or close other programs"
+            )
+        disk = int(4 * self._text.bytes + 8 * 4 * config.parameters_count(vocab) + 20e6)
+        if disk > self._machine.disk:
+            raise ResourceError(f"the run needs {disk / 1e9:.1f} GB of disk, {self._machine.disk / 1e9:.1f} GB are free")
+        return Forecast(
+            recipe=recipe, origins=origin, machine=self._machine, text=self._text,
+            parameters=config.parameters_count(vocab), tokens=tokens, epochs=tokens / unique,
+            bits=expected_bits(self._text, learned(config, vocab), tokens, unique),
+            seconds=seconds, memory=memory, disk=disk, seconds_per_token=per_token,
+        )  # fmt: skip
+
+    def _config(self, width: int) -> ModelConfig:
+        """The wanted architecture at a width, with everything that the user has set kept."""
+        kind = type(self._wanted.model)
+        assert issubclass(kind, ModelConfig)
+        free = {
+            key: value
+            for key, value in kind.of_width(width, context(width)).tree().items()
+            if f"model.{key}" not in self._pinned
+        }
+        return kind.from_tree({**self._wanted.model.tree(), **free})
+
+    def _vocab(self, width: int) -> int:
+        if "tokenizer.vocab_size" in self._pinned:
+            return self._vocab_of(self._wanted)
+        return min(vocabulary(width), max(512, int(self._text.bytes / 400)))
+
+    def _vocab_of(self, recipe: Recipe) -> int:
+        return int(getattr(recipe.tokenizer, "vocab_size", 4096))
+
+    def _tokens_at(self, width: int) -> float:
+        config, vocab = self._config(width), self._vocab(width)
+        per_token = Cost(self._machine, self._reached).seconds_per_token(config, vocab)
+        return stage_seconds(self._wanted, self._text, per_token)["pretrain"] / per_token
+
+    def _loss_at(self, width: int) -> float:
+        config, vocab = self._config(width), self._vocab(width)
+        unique = self._text.bytes / bytes_per_token(vocab)
+        tokens = self._tokens_at(width)
+        if training_bytes(config, vocab, 8, self._machine.precision, "muon") > 0.8 * self._machine.memory:
+            return float("inf")
+        return relative_loss(learned(config, vocab), tokens, unique)
+
+    def _guess(self) -> int:
+        """Where to measure first: as if a step reached two fifths of the matmul rate."""
+        self._reached = {256: 0.4}
+        width = min(WIDTHS, key=self._loss_at)
+        self._reached = {}
+        return width
+
+    def _measure(self, width: int) -> None:
+        self._reached[width] = self._measured(self._config(width), self._vocab(width))
+
+    def _measured(self, config: ModelConfig, vocab: int) -> float:
+        rows = max(2, 4096 // config.length) if self._machine.device == "cpu" else max(8, 32768 // config.length)
+        return measure_cost(config, self._wanted.train.optim, vocab, self._machine, rows)
+
+
+def learned(config: ModelConfig, vocab_size: int) -> float:
+    """Parameters that every token passes: matrices and head, not embeddings."""
+    return config.flops_per_token(vocab_size, 0) / 6
+
+
+def bytes_per_token(vocab_size: int) -> float:
+    """What a byte-level BPE of that size gives on mixed prose and code, about (measured at 2k, 4k, 8k)."""
+    return max(1.0, 0.36 * (vocab_size**0.27))

@@ -1,0 +1,160 @@
+"""What this machine can do, found by running things: a kernel that imports may still be slow, or not run at all."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import psutil
+import torch
+
+from groundup.layers.attention import Backend, Sight, attend
+
+PROBE_SECONDS = 0.25
+"""Longest that one matmul size may take before the probe stops growing it."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Rates in FLOP/s, sizes in bytes, times in seconds."""
+
+    device: str
+    device_name: str
+    cores: int
+    memory: int
+    disk: int
+    matmul: dict[str, float]
+    attention: dict[str, float]
+
+    @property
+    def precision(self) -> str:
+        """The fastest kind of arithmetic that is safe: half precision must repay its casts by 1.3x."""
+        best = max(("fp32", "bf16"), key=lambda kind: self.matmul.get(kind, 0.0) * (1.0 if kind == "fp32" else 1 / 1.3))
+        if self.device == "cuda" and self.matmul.get("fp16", 0.0) > 1.5 * self.matmul.get(best, 0.0):
+            return "fp16"
+        return best
+
+    @property
+    def fastest_attention(self) -> str:
+        """The attention path whose forward and backward took least time."""
+        return min(self.attention, key=lambda name: self.attention[name])
+
+    @property
+    def rate(self) -> float:
+        """FLOP/s of a matrix product in the chosen precision: the denominator of the measured MFU."""
+        return self.matmul[self.precision]
+
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def settle() -> None:
+    """Set this process up for long numeric work: a thread for each usable core."""
+    torch.set_num_threads(usable_cores())
+
+
+def usable_cores() -> int:
+    """Cores this process may run on (its affinity, not the machine's count)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pick_device() -> str:
+    """The best device that runs a product: cuda, mps, else cpu."""
+    for name, there in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())):
+        if there:
+            try:
+                torch.ones(8, 8, device=name).matmul(torch.ones(8, 8, device=name)).sum().item()
+            except RuntimeError:
+                continue
+            return name
+    return "cpu"
+
+
+def probe(folder: Path) -> Machine:
+    """Measure this machine; `folder` is where runs will live (its disk is looked at). Takes one to three seconds."""
+    device = pick_device()
+    matmul = {name: _matmul_rate(device, dtype) for name, dtype in DTYPES.items()}
+    partial = Machine(device, "", 0, 0, 0, matmul, {})
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    return Machine(
+        device=device,
+        device_name=torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        cores=usable_cores(),
+        memory=torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available,
+        disk=shutil.disk_usage(there).free,
+        matmul=matmul,
+        attention=_attention_seconds(device, DTYPES[partial.precision]),
+    )
+
+
+def seconds_of(work: Callable[[], object], device: str, repeats: int = 3) -> float:
+    """Fewest seconds of `work`, after one go that is not counted; the device's queue emptied before and after."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        _wait(device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def _matmul_rate(device: str, dtype: torch.dtype) -> float:
+    """FLOP/s of a square product, at the largest size that stays under PROBE_SECONDS; 0.0 if it does not run.
+
+    Grown from small: an fp16 product of 2048 takes many seconds on processors that emulate it.
+    """
+    best = 0.0
+    size = 128
+    while size <= (8192 if device == "cuda" else 1024):
+        try:
+            a, b = (torch.ones(size, size, dtype=dtype, device=device) for _ in range(2))
+            seconds = seconds_of(lambda a=a, b=b: a @ b, device, repeats=2)  # type: ignore[misc]
+        except RuntimeError:
+            return best
+        best = max(best, 2 * size**3 / seconds)
+        if seconds > PROBE_SECONDS / 8:
+            break
+        size *= 2
+    return best
+
+
+def _attention_seconds(device: str, dtype: torch.dtype) -> dict[str, float]:
+    """Seconds of one forward and backward of each attention path; a path that fails is left out."""
+    rows = 8 if device == "cpu" else 32
+    found = {}
+    sight = Sight(torch.arange(256, device=device)[None], 256)
+    for name in get_args(Backend):
+        q, k, v = (torch.randn(rows, 4, 256, 64, device=device, dtype=dtype, requires_grad=True) for _ in range(3))
+
+        def work(
+            name: Backend = name, q: torch.Tensor = q, k: torch.Tensor = k, v: torch.Tensor = v
+        ) -> None:
+            attend(q, k, v, sight, name).sum().backward()
+
+        try:
+            work()
+            found[name] = seconds_of(work, device)
+        except (RuntimeError, NotImplementedError):
+            continue
+    return found
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    import platform
+
+    return platform.processor() or platform.machine()

@@ -1,0 +1,65 @@
+"""Seconds that each stage will take, from what was measured of it, scaled to this text, shape and machine."""
+
+from groundup.errors import ResourceError
+from groundup.plan.text import Text
+from groundup.recipe import Recipe
+
+START = 8.0
+"""Imports, probe, measuring the text and a training step or two."""
+
+CORPUS_BYTES, TOKENIZER_BYTES, TOKENS_BYTES = 2.0e6, 6.0e6, 6.0e6
+"""Bytes a second of text, two cores (docs/diary.md)."""
+
+PPMD_BYTES = 1.5e6
+"""Bytes a second of the yardsticks; the primed one reads the training text up to a bound."""
+
+MIN_PRETRAIN = 10.0
+"""Seconds: with less, nothing is learned that SFT could build on."""
+
+DECODE = 0.35
+"""Share of the training cost that a generated token has in a full batch: a third of the FLOPs, and small products."""
+
+
+def stage_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[str, float]:
+    """Seconds of every stage of a run. Raises ResourceError for minutes in which the stages do not fit.
+
+    Pretraining gets what the others leave.
+    """
+    seconds = {
+        "start": START,
+        "corpus": 3.0 + text.bytes / CORPUS_BYTES,
+        "tokenizer": 1.0 + min(text.bytes, 100e6) / TOKENIZER_BYTES,
+        "tokens": 0.5 + text.bytes / TOKENS_BYTES,
+        "pretrain": 0.0,
+        "sft": 0.0,
+        "grpo": 0.0,
+        "eval": eval_seconds(recipe, text, seconds_per_token),
+        "report": 2.0,
+    }
+    if recipe.minutes is not None:
+        for name, stage in (("sft", recipe.sft), ("grpo", recipe.grpo)):
+            seconds[name] = stage.share * recipe.minutes * 60
+        seconds["pretrain"] = recipe.minutes * 60 - sum(seconds.values())
+        if seconds["pretrain"] < MIN_PRETRAIN and recipe.train.steps is None:
+            fixed = sum(seconds[name] for name in ("start", "corpus", "tokenizer", "tokens", "eval", "report"))
+            least = (fixed + MIN_PRETRAIN) / (1 - recipe.sft.share - recipe.grpo.share) / 60
+            raise ResourceError(
+                f"{recipe.minutes:g} minutes are too few for this text on this machine: preparing and measuring alone "
+                f"take {fixed:.0f} seconds; give --minutes {least:.1f} or more, or less text"
+            )
+    length = int(getattr(recipe.model, "length", 256))
+    for name, stage in (("pretrain", recipe.train), ("sft", recipe.sft), ("grpo", recipe.grpo)):
+        if stage.steps is not None:
+            width = length if name != "grpo" else 2 * recipe.grpo.max_tokens
+            seconds[name] = stage.steps * stage.rows * width * seconds_per_token
+    return seconds
+
+
+def eval_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> float:
+    """Seconds of the evaluation: likelihood in two overlapping passes, yardsticks, and what is generated."""
+    held_out = min(0.08 * text.bytes, recipe.corpus.held_out.max_bytes)
+    tokens = held_out / 3.0
+    generated = recipe.eval.arithmetic * 40 * 9 + recipe.eval.passages * 60
+    generated += recipe.eval.functions * 120 * (text.code > 0.5)
+    yardsticks = 2.0 + (3 * held_out + min(text.bytes, 16e6)) / PPMD_BYTES if recipe.eval.yardsticks else 0.0
+    return 4.0 + 2 * tokens * seconds_per_token / 3 + generated * seconds_per_token * DECODE + yardsticks

@@ -1,0 +1,142 @@
+"""The one read-only view of a run's folder: facts, numbers of each step, recipe and lineage. `show` and the page use it.
+
+A run is viewed at any moment, half done or being written to: what is not there yet is empty, a torn last line of a
+file is passed over, and steps that an interrupted stage took twice count once.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from groundup.config import DEFAULT, leaves, read_toml
+from groundup.store import Artifact, Store
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One leaf of the resolved recipe and where its value came from."""
+
+    field: str
+    value: Any
+    origin: str
+
+    @property
+    def text(self) -> str:
+        """The value as a recipe writes it."""
+        return json.dumps(self.value, ensure_ascii=False)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the user or the planner set it."""
+        return self.origin != DEFAULT
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies on disk. Nothing is read before it is asked for."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name: that of its folder."""
+        return self.root.name
+
+    @cached_property
+    def about(self) -> Row:
+        """What `run.json` says: format, when the run was made, by which groundup."""
+        return _read_json(self.root / "run.json")
+
+    @cached_property
+    def artifacts(self) -> dict[str, Artifact]:
+        """Stage -> the artifact it made last, in the order in which they were made."""
+        return Store(self.root).current()
+
+    @cached_property
+    def settings(self) -> list[Setting]:
+        """Every setting of the resolved recipe. Raises ConfigError when `recipe.toml` is damaged."""
+        path = self.root / "recipe.toml"
+        flat = leaves(read_toml(path)) if path.is_file() else {}
+        origins = _read_json(self.root / "origins.json")
+        return [Setting(field, value, origins.get(field, DEFAULT)) for field, value in flat.items()]
+
+    @cached_property
+    def samples(self) -> list[Row]:
+        """What the model wrote while it learned: rows of stage, step, prompt, text."""
+        rows = _rows(self.root / "metrics" / "samples.jsonl")
+        return [row for row in _taken_once(rows) if isinstance(row.get("text"), str)]
+
+    def setting(self, field: str) -> Any:
+        """The value of a dotted field of the recipe; None where there is none."""
+        return next((setting.value for setting in self.settings if setting.field == field), None)
+
+    def metrics(self, stage: str) -> list[Row]:
+        """The numbers of each step of a stage, in order."""
+        if not re.fullmatch(r"[a-z_]+", stage):
+            return []
+        return _taken_once(_rows(self.root / "metrics" / f"{stage}.jsonl"))
+
+    def fact(self, stage: str, *path: str) -> Any:
+        """One fact of a stage, from nested ones by their path: `fact("eval", "yardsticks", "xz")`; None if missing."""
+        value: Any = self.artifacts[stage].facts if stage in self.artifacts else None
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def facts(self) -> dict[str, Any]:
+        """The facts of every stage."""
+        return {stage: dict(artifact.facts) for stage, artifact in self.artifacts.items()}
+
+    @property
+    def headline_bits_per_byte(self) -> float | None:
+        """The one number by which runs on the same text compare; None before it is measured."""
+        value = self.fact("eval", "bits_per_byte", "value")
+        return None if value is None else float(value)
+
+    @property
+    def seconds(self) -> float:
+        """Time that the stages took, together."""
+        return sum(artifact.seconds for artifact in self.artifacts.values())
+
+
+def gather(root: Path) -> Run:
+    """The run in the folder `root`."""
+    return Run(root)
+
+
+def _read_json(path: Path) -> Row:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue  # torn by a kill
+            if isinstance(row, dict) and isinstance(row.get("step"), int):
+                yield row
+
+
+def _taken_once(rows: Iterator[Row]) -> list[Row]:
+    """Rows of one history: where a stage went back to an earlier step, what it did after that step is forgotten."""
+    kept: list[Row] = []
+    for row in rows:
+        while kept and kept[-1].get("stage") == row.get("stage") and _again(kept[-1], row):
+            kept.pop()
+        kept.append(row)
+    return kept
+
+
+def _again(old: Row, new: Row) -> bool:
+    """Whether `new` makes `old` forgotten: a later step, or the same step with the same prompt."""
+    return bool(old["step"] > new["step"] or (old["step"] == new["step"] and old.get("prompt") == new.get("prompt")))

@@ -1,0 +1,1 @@
+"""The model where people meet it: the terminal."""

@@ -1,0 +1,70 @@
+"""What a stage is given, and what is left of the minutes."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from groundup.events import Events
+from groundup.recipe import Recipe
+from groundup.store import Artifact, Draft, Store
+
+@dataclass
+class Clock:
+    """What is left of the minutes. Times are in seconds; `began` is when the process did.
+
+    `spent` is what earlier, interrupted commands for the same settings used; `ahead` is the forecast of each stage, in
+    their order.
+    """
+
+    minutes: float | None
+    spent: float = 0.0
+    began: float = field(default_factory=time.time)
+    ahead: Mapping[str, float] = field(default_factory=dict)
+
+    def elapsed(self) -> float:
+        """Seconds used so far, those of interrupted commands included."""
+        return self.spent + time.time() - self.began
+
+    def left_for(self, stage: str) -> float | None:
+        """Seconds that a stage may use so that the ones after it still fit; None when nothing is timed."""
+        if self.minutes is None:
+            return None
+        names = list(self.ahead)
+        after = names[names.index(stage) + 1 :] if stage in names else []
+        return self.minutes * 60 - self.elapsed() - sum(self.ahead[name] for name in after)
+
+
+@dataclass
+class Work:
+    """What a stage is given: settings, the artifacts it needs, a draft to fill, a folder that outlives a kill."""
+
+    name: str
+    recipe: Recipe
+    needs: Mapping[str, Artifact]
+    draft: Draft
+    scratch: Path
+    store: Store
+    fingerprint: str
+    config: Mapping[str, Any]
+    parents: tuple[str, ...]
+    events: Events
+    clock: Clock
+    device: str
+    rate: float
+    """FLOP/s of a matrix product on this machine: what MFU is a share of; 0.0 where it was not measured."""
+
+    def path(self, stage: str) -> Path:
+        """The folder of an artifact that this stage needs."""
+        return self.needs[stage].path
+
+    def note(self, **entry: Any) -> None:
+        """Write a decision to the run's journal; with a save goes the time used so far."""
+        self.store.note(self.name, self.fingerprint, **entry)
+        if entry.get("event") == "saved":
+            self.store.note("run", self.recipe.fingerprint(), spent=self.clock.elapsed())
+
+    def noted(self, event: str) -> list[dict[str, Any]]:
+        """What was journalled about this very artifact before an interruption."""
+        return [row for row in self.store.journal(self.name, self.fingerprint) if row.get("event") == event]

@@ -1,0 +1,86 @@
+"""The conversations of the sft stage: the user's own, or made by rules from the user's own text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from groundup.corpus.conversation import Conversation, read_conversations
+from groundup.corpus.document import Document, Unreadable
+from groundup.errors import DataError
+from groundup.stages._work import Work
+from groundup.stages.text import documents
+
+if TYPE_CHECKING:
+    from groundup.tasks._base import Task
+
+Split = Literal["train", "held_out"]
+
+SHELF_BYTES = 96_000_000
+"""Text that questions are made from at most: beyond it, whole documents are left out evenly."""
+
+SHARES = {"passages": 0.34, "origin": 0.40, "definitions": 0.12, "spelling": 0.10, "identity": 0.04}
+"""Of the rule-made conversations, those of each task; arithmetic comes on top with a count of its own."""
+
+HELD_OUT = 400
+"""Held-out conversations, all kinds together: enough for the loss to be told apart within one per cent."""
+
+OWN_HELD_OUT = 20
+"""Of the user's own conversations, one in so many is held out."""
+
+
+def shelf(work: Work, split: str) -> list[Document]:
+    """The documents of a split, thinned evenly where they are more than SHELF_BYTES."""
+    size = int(work.needs["corpus"].facts["bytes" if split == "train" else "held_out_bytes"])
+    stride = max(1, -(-size // SHELF_BYTES))
+    return [document for number, document in enumerate(documents(work, split)) if number % stride == 0]
+
+
+def max_bytes(work: Work) -> int:
+    """Bytes of question and answer that fit in the context, with room for the template."""
+    per_token = float(work.needs["tokenizer"].facts["bytes_per_token"])
+    return int(0.9 * per_token * (int(work.recipe.model.tree()["length"]) - 12))
+
+
+def text_tasks(work: Work) -> list["Task"]:
+    """The tasks of SHARES, sized for the context."""
+    from groundup.config import Folder
+    from groundup.tasks._base import Task
+
+    room = max_bytes(work)
+    found = []
+    for name in SHARES:
+        kind = Folder("tasks").find(name)
+        bound = {"max_bytes": max(320, min(room, 1000))} if "max_bytes" in kind.model_fields else {}
+        task = kind.from_tree(bound)
+        assert isinstance(task, Task)
+        found.append(task)
+    return found
+
+
+def talks(work: Work, split: Split) -> list[Conversation]:
+    """The conversations of a split: the user's where there are any, else those made by rules; and arithmetic."""
+    from groundup.tasks._mix import conversations
+    from groundup.tasks.arithmetic import Arithmetic
+
+    settings, seed = work.recipe.sft, work.recipe.seed
+    own = _own(work.recipe.data.chat, split)
+    total = settings.conversations if split == "train" else HELD_OUT
+    arithmetic = settings.arithmetic if split == "train" else min(100, settings.arithmetic)
+    tasks: list[Task] = [Arithmetic()]
+    counts = [arithmetic]
+    if not own:
+        tasks += text_tasks(work)
+        counts += [round(share * total) for share in SHARES.values()]
+    made = conversations(tasks, shelf(work, split), counts, seed, split, max_bytes=max_bytes(work))
+    return [*own, *made]
+
+
+def _own(paths: Sequence[str], split: Split) -> list[Conversation]:
+    """The user's conversations; every twentieth is held out. Raises DataError where there are too few to hold one out."""
+    read = [talk for path in paths for talk in read_conversations(Path(path)) if not isinstance(talk, Unreadable)]
+    if paths and len(read) < OWN_HELD_OUT:
+        raise DataError(
+            f"{', '.join(paths)}: {len(read)} usable conversations; give at least {OWN_HELD_OUT}, of which one is held out"
+        )
+    held = split == "held_out"
+    return [talk for number, talk in enumerate(read) if (number % OWN_HELD_OUT == OWN_HELD_OUT - 1) == held]

@@ -1,0 +1,117 @@
+"""What came out: the stages eval and report, and the run's model opened to be talked to."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundup.errors import StoreError
+from groundup.stages._work import Work
+from groundup.stages.conversations import max_bytes, shelf
+from groundup.stages.text import documents
+from groundup.stages.training import autocast_dtype, build_model
+
+if TYPE_CHECKING:
+    from groundup.dialogue import Dialogue
+    from groundup.eval.suite import Exam
+    from groundup.recipe import Recipe
+    from groundup.store import Store
+
+CHAT_STAGES = ("grpo", "sft", "pretrain")
+"""Whose weights are talked to: the last that is done."""
+
+PASS_AT = 8
+"""Samples a problem for SFT's pass@k: what reinforcement could at most make likely."""
+
+QUESTIONS = ("Who are you?", "What is 17 + 25?")
+"""Asked of every model at the end."""
+
+ENGINE_ROWS = 128
+
+
+def evaluate(work: Work) -> None:
+    """Measure the base model by its likelihood and the chatbot by what it says."""
+    from groundup.eval.suite import Subject
+    from groundup.eval.suite import evaluate as measure
+    from groundup.infer.engine import Engine
+    from groundup.tasks.functions import draw
+    from groundup.tokenizer._base import load
+
+    recipe, settings = work.recipe, work.recipe.eval
+    learned = load(work.path("tokenizer"))
+    base = build_model(recipe, work.path("tokenizer"), work.path("pretrain"), work.device)
+    after, before = (
+        _dialogue(recipe, work.path("tokenizer"), work.path(stage), work.device) for stage in ("grpo", "sft")
+    )
+    length, dtype = base.config.length, autocast_dtype(recipe.precision)
+    held_out = list(documents(work, "held_out"))
+    exams = _exams(work, held_out)
+    engine = Engine(base, rows=ENGINE_ROWS, length=length, dtype=dtype)
+    from random import Random
+
+    asked = draw(held_out, settings.functions, Random(recipe.seed)) if settings.functions else []
+    work.draft.facts |= measure(
+        Subject(
+            model=base, tokenizer=learned, context=length, dialogue=after, before=before,
+            compared=frozenset({"arithmetic"}), dtype=dtype,
+        ),
+        held_out=held_out,
+        training=(document.text for document in documents(work, "train")),
+        exams=exams,
+        functions=(engine, asked) if asked else None,
+        questions=[*QUESTIONS, *_own_questions(exams)],
+        measure_yardsticks=settings.yardsticks,
+        progress=work.events,
+    )  # fmt: skip
+
+
+def report(work: Work) -> None:
+    """One self-contained page."""
+    from groundup.report.page import write
+
+    write(work.store.root, work.draft.path / "report.html")
+    shutil.copyfile(work.draft.path / "report.html", work.store.root / "report.html")
+
+
+def open_model(store: "Store", recipe: "Recipe", stage: str | None, device: str) -> "Dialogue":
+    """The run's chatbot. Raises StoreError when the stage is not done."""
+    current = store.current()
+    done = [name for name in CHAT_STAGES if name in current]
+    if not done or (stage is not None and stage not in done):
+        what = f"its {stage} stage is not done" if stage else "it has no model yet"
+        raise StoreError(f"run {store.name!r}: {what}; `groundup run {store.name}` goes on")
+    return _dialogue(recipe, current["tokenizer"].path, current[stage or done[0]].path, device)
+
+
+def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str) -> "Dialogue":
+    from groundup.dialogue import Dialogue
+    from groundup.infer.engine import Engine
+    from groundup.tokenizer._base import load
+    from groundup.tokenizer.chat import Chat
+
+    model = build_model(recipe, tokenizer, weights, device)
+    engine = Engine(model, rows=ENGINE_ROWS, length=model.config.length, dtype=autocast_dtype(recipe.precision))
+    return Dialogue(engine, Chat(load(tokenizer)))
+
+
+def _exams(work: Work, held_out: list[Any]) -> "dict[str, Exam]":
+    """The held-out questions that are put to the chatbot."""
+    from groundup.eval.suite import Exam
+    from groundup.tasks.arithmetic import Arithmetic
+    from groundup.tasks.origin import Origin
+
+    settings, seed = work.recipe.eval, work.recipe.seed
+    exams = {}
+    if settings.arithmetic:
+        task = Arithmetic()
+        exams["arithmetic"] = Exam(task, task.examples("held_out", settings.arithmetic, seed))
+    if settings.passages:
+        origin = Origin(max_bytes=max(320, min(max_bytes(work), 1000)))
+        examples = origin.examples("held_out", settings.passages, seed, held_out)
+        if examples:
+            exams["origin"] = Exam(origin, examples)
+    return exams
+
+
+def _own_questions(exams: "dict[str, Exam]") -> list[str]:
+    """A question on the user's own text, for the sample conversation."""
+    return [exams["origin"].examples[0].question] if "origin" in exams else []

@@ -1,0 +1,308 @@
+"""Ids to a model that answers: the stages pretrain, sft and grpo. One loop; they differ in feed and objective."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundup.errors import ConfigError
+from groundup.stages._work import Work
+from groundup.stages.conversations import talks
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from groundup.models._base import Model
+    from groundup.recipe import Training
+    from groundup.store import Artifact
+    from groundup.tokens.pack import Row
+    from groundup.train.batch import Batch
+    from groundup.train.drive import Driven, Probe
+    from groundup.train.feeds._base import Feed
+    from groundup.train.objectives._base import Objective
+    from groundup.train.schedule import Schedule
+
+WEIGHTS = "weights.safetensors"
+LEAST_SECONDS = 2.0
+"""A timed stage gets at least this long, even when the ones before it took more than was forecast."""
+
+
+def pretrain(work: Work) -> None:
+    """Next-token prediction on the user's text."""
+    from groundup.corpus.sources._base import open_specs
+    from groundup.tokens.mixture import Mixture
+    from groundup.tokens.pack import Packed
+    from groundup.tokens.shard import Shard
+    from groundup.train.feeds.documents import Documents
+    from groundup.train.objectives.likelihood import Likelihood
+
+    recipe, model = work.recipe, _model(work)
+    length = model.config.length
+    opened = open_specs(list(recipe.data.text))
+    packed = [
+        Packed(
+            Shard.open(work.path("tokens") / f"{each.label}.tokens"),
+            length,
+            seed=recipe.seed,
+            isolate=recipe.tokens.isolate,
+        )
+        for each in opened
+    ]
+    weights = [each.weight * rows.rows for each, rows in zip(opened, packed, strict=True)]
+    feed = Documents(Mixture(packed, weights, seed=recipe.seed), _micro_rows(recipe.train))
+    driven = _train(work, recipe.train, model, feed, Likelihood(), start=_finished_before(work))
+    work.draft.facts |= {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "epochs": driven.tokens / (sum(rows.rows for rows in packed) * length),
+    }
+
+
+def sft(work: Work) -> None:
+    """From a model that continues text to one that answers: conversations, loss on what the assistant says."""
+    from groundup.tokenizer._base import load
+    from groundup.tokenizer.chat import Chat
+    from groundup.tokens.conversations import pack_conversations
+    from groundup.train.drive import Probe
+    from groundup.train.feeds.conversations import Conversations
+    from groundup.train.objectives.likelihood import Likelihood
+
+    recipe, model = work.recipe, _model(work, "pretrain")
+    chat = Chat(load(work.path("tokenizer")))
+    pad = chat.tokenizer.special["<|pad|>"]
+    train, held_out = (
+        pack_conversations(chat.render_batch(talks(work, split)), model.config.length, pad)
+        for split in ("train", "held_out")
+    )
+    feed = Conversations(train, _micro_rows(recipe.sft), recipe.seed)
+    probe = Probe(
+        lambda: _loss(work, model, held_out), recipe.sft.probe_steps, recipe.sft.patience
+    )
+    driven = _train(work, recipe.sft, model, feed, Likelihood(), probe=probe)
+    work.draft.facts |= {
+        "conversations": train.n_conversations,
+        "held_out_conversations": held_out.n_conversations,
+        "cut_at_the_context": train.n_cut,
+        "rows": len(train),
+        "epochs": feed.epoch,
+        "held_out_loss": driven.probes[-1][1],
+        "held_out_losses": [list(pair) for pair in driven.probes],
+    }
+
+
+def grpo(work: Work) -> None:
+    """Reinforcement on arithmetic: the model's own answers, weighed by whether they are right."""
+    from groundup.infer.engine import Engine, Request
+    from groundup.tasks.arithmetic import Arithmetic
+    from groundup.tokenizer._base import load
+    from groundup.tokenizer.chat import Chat
+    from groundup.train.feeds.rollouts import Rollouts
+    from groundup.train.objectives.policy import Policy
+
+    recipe, settings, model = work.recipe, work.recipe.grpo, _model(work, "sft")
+    chat, task = Chat(load(work.path("tokenizer"))), Arithmetic()
+    engine = Engine(model, rows=settings.rows, length=model.config.length, dtype=autocast_dtype(recipe.precision))
+
+    def complete(prompts: list[list[int]], seeds: list[int]) -> list[Any]:
+        engine.refresh(model)
+        requests = [
+            Request(prompt=prompt, max_tokens=settings.max_tokens, temperature=1.0, stop=chat.stop_ids, seed=seed)
+            for prompt, seed in zip(prompts, seeds, strict=True)
+        ]
+        return list(engine.complete(requests))
+
+    feed = Rollouts(
+        task.examples("train", 1 << 20, recipe.seed),
+        lambda example: chat.prompt(task.ask(example)),
+        complete,
+        lambda example, answer: task.score(example, chat.parse(answer.ids)[0].content) * answer.stopped,
+        prompts=settings.rows // settings.group,
+        group=settings.group,
+        rows=_micro_rows(settings),
+        seed=recipe.seed,
+        reference=_reference(work, model) if settings.kl else None,
+    )
+    objective = Policy(clip_low=settings.clip_ratio, clip_high=settings.clip_ratio, kl=settings.kl)
+    first: list[float] = []
+
+    def numbers() -> Mapping[str, float]:
+        first[:] = first or [feed.metrics["reward"]]
+        return feed.metrics
+
+    driven = _train(work, settings, model, feed, objective, extra=numbers)
+    work.draft.facts |= {"reward_first": first[0] if first else None, "reward_last": driven.last.get("reward")}
+
+
+def open_weights(store_path: Path, model: "Model") -> None:
+    """Read the weights that a training stage left into `model`."""
+    from groundup.train.checkpoint import load_weights
+
+    load_weights(model, store_path / WEIGHTS)
+
+
+def autocast_dtype(precision: str) -> Any:
+    """The torch dtype of a precision; None for fp32."""
+    import torch
+
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def build_model(recipe: Any, tokenizer_folder: Path, weights: Path | None, device: str) -> "Model":
+    """The recipe's model for a tokenizer, with the weights of a stage or fresh ones."""
+    from groundup.models._base import ModelConfig
+    from groundup.tokenizer._base import load
+
+    assert isinstance(recipe.model, ModelConfig)
+    model = recipe.model.build(load(tokenizer_folder).vocab_size, seed=recipe.seed)
+    if weights is not None:
+        open_weights(weights, model)
+    return model.to(device)
+
+
+def _model(work: Work, weights_of: str | None = None) -> "Model":
+    weights = work.path(weights_of) if weights_of else None
+    return build_model(work.recipe, work.path("tokenizer"), weights, work.device)
+
+
+def _micro_rows(settings: "Training") -> int:
+    """Rows in one forward. Raises ConfigError where they do not divide a step."""
+    micro = settings.micro_rows or settings.rows
+    if settings.rows % micro:
+        raise ConfigError(f"micro_rows={micro} do not divide rows={settings.rows}; choose a divisor")
+    return micro
+
+
+def _train(
+    work: Work,
+    settings: "Training",
+    model: "Model",
+    feed: "Feed",
+    objective: "Objective",
+    *,
+    probe: "Probe | None" = None,
+    start: "Artifact | None" = None,
+    extra: Callable[[], Mapping[str, float]] = dict,
+) -> "Driven":
+    """Train `model` for the stage's steps or seconds, leave its weights in the draft, and the facts all stages share.
+
+    `start` is a finished artifact of the same stage that is taken up before its decay.
+    """
+    from groundup.optim._base import OptimizerConfig
+    from groundup.train import checkpoint
+    from groundup.train.drive import Keep, drive
+    from groundup.train.precision import Precision
+    from groundup.train.trainer import Trainer
+
+    assert isinstance(settings.optim, OptimizerConfig)
+    keep = Keep(work.scratch / "train", settings.save_seconds, settings.save_steps)
+    trainer = Trainer(
+        model,
+        feed,
+        objective,
+        settings.optim.build(model, model.roles()),
+        _schedule(work, settings),
+        precision=Precision(work.recipe.precision, work.device),
+        accumulate=settings.rows // _micro_rows(settings),
+        clip=settings.clip,
+        seed=work.recipe.seed,
+    )
+    if start is not None and not keep.folder.exists():
+        state = checkpoint.load(start.path / "before_decay", work.events)
+        if state is not None:
+            trainer.restore(state["trainer"])
+            work.events.notice(f"{work.name}: taken up before its decay, at step {trainer.done:,}")
+    driven = drive(
+        trainer,
+        stage=work.name,
+        keep=keep,
+        peak=float(getattr(settings.optim, "lr", 1.0)),
+        note=work.note,
+        progress=work.events,
+        probe=probe,
+        extra=extra,
+        flops_per_token=model.flops_per_token(model.config.length),
+        rate=work.rate,
+    )
+    digest = checkpoint.save_weights(model, work.draft.path / WEIGHTS)
+    if keep.before_decay.exists():
+        keep.before_decay.rename(work.draft.path / "before_decay")
+    work.draft.facts |= {
+        "steps": driven.steps,
+        "tokens": driven.tokens,
+        "seconds": driven.seconds,
+        "tokens_per_second": driven.tokens / max(driven.seconds, 1e-9),
+        "mfu": driven.tokens / max(driven.seconds, 1e-9) * model.flops_per_token(model.config.length) / work.rate
+        if work.rate
+        else None,
+        "loss": driven.last.get("loss"),
+        "weights_sha256": digest,
+    }
+    return driven
+
+
+def _schedule(work: Work, settings: "Training") -> "Schedule":
+    """The learning rate: over a fixed number of steps, or paced by what the clock leaves for this stage."""
+    from groundup.train.schedule import schedule
+
+    seconds = work.clock.left_for(work.name)
+    if settings.steps is None and seconds is not None:
+        share = getattr(settings, "share", None)
+        if share is not None and work.recipe.minutes is not None:
+            seconds = min(seconds, share * work.recipe.minutes * 60) if work.name == "sft" else seconds
+        seconds = max(seconds, LEAST_SECONDS)
+    for row in work.noted("shortened"):
+        seconds = min(seconds or row["seconds"], row["seconds"])
+    return schedule(
+        settings.schedule,
+        warmup=settings.warmup,
+        decay=settings.decay,
+        floor=settings.floor,
+        steps=settings.steps,
+        seconds=seconds,
+        knots=[knot for row in work.noted("knots") for knot in row["knots"]],
+    )
+
+
+def _finished_before(work: Work) -> "Artifact | None":
+    """The newest finished artifact of this stage that differs in its minutes alone: this one goes on where it decayed."""
+    for artifact in reversed(work.store.all(work.name)):
+        same = {**artifact.config, "minutes": None} == {**work.config, "minutes": None}
+        if same and artifact.parents == work.parents and (artifact.path / "before_decay").exists():
+            return artifact
+    return None
+
+
+def _loss(work: Work, model: "Model", rows: "Sequence[Row]", batch: int = 16) -> float:
+    """Nats per trained token over packed rows; the model's mode and the random state are left as they were."""
+    import torch
+
+    from groundup.train.batch import collate
+    from groundup.train.precision import Precision
+
+    total = count = 0.0
+    training = model.training
+    with torch.inference_mode(), Precision(work.recipe.precision, work.device).autocast():
+        model.eval()
+        for first in range(0, len(rows), batch):
+            part = collate([rows[index] for index in range(first, min(first + batch, len(rows)))]).to(work.device)
+            scores = model.score(part.tokens, part.targets, positions=part.positions, segments=part.segments)
+            total -= float((scores.logp * part.weights).sum())
+            count += part.count
+        model.train(training)
+    return total / max(count, 1.0)
+
+
+def _reference(work: Work, model: "Model") -> "Callable[[Batch], Tensor]":
+    """Log-probabilities under a frozen copy of the model as it is now."""
+    import copy
+
+    import torch
+
+    from groundup.train.precision import Precision
+
+    frozen = copy.deepcopy(model).eval().requires_grad_(False)
+
+    def logp(batch: "Batch") -> "Tensor":
+        on_device = batch.to(work.device)
+        with torch.inference_mode(), Precision(work.recipe.precision, work.device).autocast():
+            return frozen.score(on_device.tokens, on_device.targets).logp.clone()
+
+    return logp

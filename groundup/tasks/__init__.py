@@ -1,0 +1,1 @@
+"""Questions with a score: evaluated and trained on. One task, one file; `_mix.conversations` makes the SFT set."""

@@ -1,0 +1,20 @@
+"""The special tokens, in one list. Text never turns into one: only `Chat` and the token files place them."""
+
+END_OF_TEXT = "<|end_of_text|>"
+PAD = "<|pad|>"
+SYSTEM = "<|system|>"
+USER = "<|user|>"
+ASSISTANT = "<|assistant|>"
+TOOL = "<|tool|>"
+END_OF_TURN = "<|end_of_turn|>"
+
+SPECIAL: tuple[str, ...] = (END_OF_TEXT, PAD, SYSTEM, USER, ASSISTANT, TOOL, END_OF_TURN)
+
+
+def fitting(vocab_size: int, smallest: int) -> tuple[str, ...]:
+    """The special tokens that fit beside `smallest` ordinary ones: all, or the first few of a very small vocabulary.
+
+    >>> fitting(257, smallest=256)
+    ('<|end_of_text|>',)
+    """
+    return SPECIAL[: max(0, vocab_size - smallest)]

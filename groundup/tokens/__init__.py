@@ -1,0 +1,1 @@
+"""Ids on disk to rows in memory. The order of rows is a function of (seed, position) alone."""

@@ -1,0 +1,70 @@
+"""Several sources of rows as one: shares that hold in every block, an order that is a function of (seed, position)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from groundup.errors import ConfigError
+from groundup.tokens.order import shuffled
+from groundup.tokens.pack import Row, Rows
+
+BLOCK = 1024
+"""Rows in which the shares hold exactly, so also the fineness of a share."""
+MIXTURE = 2  # keeps this order apart from those of the sources
+
+
+class Mixture:
+    """Rows drawn from several sources by weight. A source that is used up goes on with its next epoch.
+
+    In each block of 1024 rows every source has the same number of rows: its share, rounded, and at least one.
+    """
+
+    def __init__(self, packed: Sequence[Rows], weights: Sequence[float] | None = None, seed: int = 0) -> None:
+        """`weights` need not sum to one; without them each source counts by its rows, as if they were one.
+
+        Raises ConfigError for weights that are not positive, or not one a source.
+        """
+        self.sources, self.seed = list(packed), seed
+        given = [float(source.rows) for source in packed] if weights is None else list(weights)
+        if not packed or len(given) != len(packed) or not all(0 < weight < float("inf") for weight in given):
+            raise ConfigError(f"weights: {given} for {len(packed)} sources; give one positive number a source")
+        self.counts = _shares(given)
+        """Rows of each source in a block."""
+        self.rows = sum(source.rows for source in packed)
+        """Rows of all sources, each taken once."""
+        self._block: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
+
+    def row(self, position: int) -> Row:
+        """The row at a position; a pure function of (seed, position)."""
+        block, place = divmod(position, BLOCK)
+        held = self._block
+        if held is None or held[0] != block:
+            held = self._block = (block, *self._arranged(block))
+        return self.sources[int(held[1][place])].row(int(held[2][place]))
+
+    def _arranged(self, block: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """For each place in a block, which source, and which of its positions; each source is read in order."""
+        labels = np.repeat(np.arange(len(self.counts)), self.counts)[shuffled(BLOCK, self.seed, block, MIXTURE)]
+        positions = np.empty(BLOCK, dtype=np.int64)
+        for number, count in enumerate(self.counts):
+            positions[labels == number] = block * count + np.arange(count)
+        return labels, positions
+
+
+def _shares(weights: Sequence[float]) -> list[int]:
+    """Rows of each source in a block: at least one each, the rest by largest remainder.
+
+    Raises ConfigError for more sources than a block has rows.
+    """
+    if len(weights) > BLOCK:
+        raise ConfigError(f"weights: {len(weights)} sources, at most {BLOCK} can be mixed; join some of them")
+    exact = np.asarray(weights) / np.sum(weights) * BLOCK
+    counts = np.maximum(1, np.floor(exact)).astype(np.int64)
+    while counts.sum() != BLOCK:
+        gap = exact - counts
+        if counts.sum() < BLOCK:
+            counts[np.argmax(gap)] += 1
+        else:
+            counts[np.argmin(np.where(counts > 1, gap, np.inf))] -= 1
+    return [int(count) for count in counts]

@@ -1,0 +1,1 @@
+"""Where batches come from: an endless iterator that says exactly where it stands."""

@@ -1,0 +1,1 @@
+"""What training wants: scores and a batch in, a sum out."""

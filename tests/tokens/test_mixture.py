@@ -1,0 +1,75 @@
+"""Mixtures: shares that hold, sources read in their own order, an order that is a function of (seed, position)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from groundup.errors import ConfigError
+from groundup.tokens.mixture import BLOCK, Mixture
+from groundup.tokens.pack import Packed
+from groundup.tokens.shard import Shard, write
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Packed]:
+    folder: Path = tmp_path_factory.mktemp("mixture")
+    made = []
+    for number, size in enumerate((2000, 333, 4)):
+        write(folder / str(number), [[100 * (number + 1) + place % 90 for place in range(size)]], 1000, separator=0)
+        made.append(Packed(Shard.open(folder / str(number)), 3, seed=number))
+    return made
+
+
+def labels(mixture: Mixture, positions: range) -> list[int]:
+    return [int(mixture.row(position).tokens.max()) // 100 - 1 for position in positions]
+
+
+def test_shares_hold_in_every_block(sources: list[Packed]) -> None:
+    mixture = Mixture(sources, [5.0, 2.5, 2.5])
+    assert mixture.counts == [512, 256, 256]
+    for block in (0, 1, 5):
+        seen = labels(mixture, range(block * BLOCK, (block + 1) * BLOCK))
+        assert np.bincount(seen).tolist() == mixture.counts
+
+
+def test_a_small_share_is_never_nothing(sources: list[Packed]) -> None:
+    assert Mixture(sources, [1e9, 1.0, 1.0]).counts == [BLOCK - 2, 1, 1]
+    assert sum(Mixture(sources, [1.0, 1.0, 1.0]).counts) == BLOCK
+
+
+def test_without_weights_each_source_counts_by_its_rows(sources: list[Packed]) -> None:
+    mixture = Mixture(sources)
+    assert mixture.rows == sum(source.rows for source in sources)
+    exact = [BLOCK * source.rows / mixture.rows for source in sources]
+    assert all(abs(count - share) <= 1 for count, share in zip(mixture.counts, exact, strict=True))
+
+
+def test_every_source_is_read_in_its_own_order(sources: list[Packed]) -> None:
+    mixture = Mixture(sources, [6.0, 3.0, 1.0], seed=5)
+    at = [0, 0, 0]
+    for position in range(3 * BLOCK):
+        row = mixture.row(position)
+        number = int(row.tokens.max()) // 100 - 1
+        assert (row.tokens == sources[number].row(at[number]).tokens).all()
+        at[number] += 1
+
+
+def test_the_order_depends_on_seed_and_position_alone(sources: list[Packed]) -> None:
+    forth, back = Mixture(sources, [1, 1, 1], 2), Mixture(sources, [1, 1, 1], 2)
+    count = 2 * BLOCK + 7
+    assert labels(forth, range(count)) == labels(back, range(count - 1, -1, -1))[::-1]
+    assert labels(forth, range(50)) != labels(Mixture(sources, [1, 1, 1], 3), range(50))
+    assert labels(forth, range(50)) != labels(forth, range(BLOCK, BLOCK + 50))
+
+
+def test_one_source_is_itself(sources: list[Packed]) -> None:
+    mixture = Mixture(sources[:1], [0.3])
+    for position in (0, 1, 700, 5000):
+        assert (mixture.row(position).tokens == sources[0].row(position).tokens).all()
+
+
+@pytest.mark.parametrize("weights", [[1.0, 2.0], [1.0, 0.0, 1.0], [1.0, -1.0, 1.0], [1.0, float("nan"), 1.0]])
+def test_wrong_weights_are_named(sources: list[Packed], weights: list[float]) -> None:
+    with pytest.raises(ConfigError, match="weights"):
+        Mixture(sources, weights)
