@@ -126,7 +126,9 @@ class Events:
             start = time.perf_counter()
             last = _Last()
             yield last
-            self._screen.print(f"  {label}: {time.perf_counter() - start:.1f} s {last.numbers}".rstrip(), highlight=False)
+            self._screen.print(
+                f"  {label}: {time.perf_counter() - start:.1f} s {last.numbers}".rstrip(), highlight=False
+            )
             return
         columns = (
             TextColumn("  {task.description:<22}"),

@@ -129,9 +129,19 @@ def run(
         with store.publish(name, entry.fingerprint, entry.parents, entry.config) as draft:
             entry.stage.make(
                 Work(
-                    name, recipe, {need: current[need] for need in entry.stage.needs}, draft,
-                    store.scratch(name, entry.fingerprint), store, entry.fingerprint, entry.config, entry.parents,
-                    events, clock, device, rate,
+                    name,
+                    recipe,
+                    {need: current[need] for need in entry.stage.needs},
+                    draft,
+                    store.scratch(name, entry.fingerprint),
+                    store,
+                    entry.fingerprint,
+                    entry.config,
+                    entry.parents,
+                    events,
+                    clock,
+                    device,
+                    rate,
                 )  # fmt: skip
             )
             draft.seconds = time.perf_counter() - start

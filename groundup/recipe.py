@@ -24,7 +24,9 @@ class Data(Config):
 
     text: tuple[str, ...] = Field(("python",), description="paths, globs or 'python', each optionally PATH=WEIGHT")
     chat: tuple[str, ...] = Field((), description="conversations: JSONL as OpenAI messages, ShareGPT or Alpaca")
-    ranks: str | None = Field(None, description="GPT-2's vocab.bpe or r50k_base.tiktoken, to compare the tokenizer with")
+    ranks: str | None = Field(
+        None, description="GPT-2's vocab.bpe or r50k_base.tiktoken, to compare the tokenizer with"
+    )
 
 
 class Corpus(Config):

@@ -1,12 +1,12 @@
 """Artifacts and runs: what a stage leaves behind, published whole or not at all; one writer at a time.
 
-    runs/NAME/
-        run.json        format version, name, when it was made
-        recipe.toml     every setting, resolved       origins.json   where each setting came from
-        current.json    stage -> its artifact         journal.jsonl  what a timed run decided, and when
-        artifacts/KIND-FINGERPRINT/                   manifest.json and the artifact's own files
-        scratch/KIND-FINGERPRINT/                     unfinished work that a killed stage goes on from
-        metrics/  report.html  lock
+runs/NAME/
+    run.json        format version, name, when it was made
+    recipe.toml     every setting, resolved       origins.json   where each setting came from
+    current.json    stage -> its artifact         journal.jsonl  what a timed run decided, and when
+    artifacts/KIND-FINGERPRINT/                   manifest.json and the artifact's own files
+    scratch/KIND-FINGERPRINT/                     unfinished work that a killed stage goes on from
+    metrics/  report.html  lock
 """
 
 import json
@@ -190,7 +190,9 @@ class Store:
         try:
             return dict(json.loads((self.root / name).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
-            raise StoreError(f"{self.root / name} cannot be read ({error}); remove the run with `groundup rm`") from None
+            raise StoreError(
+                f"{self.root / name} cannot be read ({error}); remove the run with `groundup rm`"
+            ) from None
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Replace a JSON file of the run, whole or not at all."""

@@ -35,7 +35,9 @@ class Order:
             elif name is None:
                 name = word
             else:
-                raise ConfigError(f"{word!r}: the run is already named {name!r}; settings are written SECTION.FIELD=VALUE")
+                raise ConfigError(
+                    f"{word!r}: the run is already named {name!r}; settings are written SECTION.FIELD=VALUE"
+                )
         flags = _flags(args)
         layers += [("command line", merge(parse_pairs(pairs), flags))] if pairs or flags else []
         return cls(args.runs, check_name(name or _name_of(layers)), tuple(layers))

@@ -46,8 +46,12 @@ def _table(facts: Mapping[str, Any]) -> Table:
     measured = facts.get("eval", {})
     bits = measured.get("bits_per_byte")
     if bits:
-        beside = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in measured.get("yardsticks", {}).items())
-        table.add_row("  bits per byte, held out", f"{bits['value']:.3f}", _interval(bits, 3), f"{bits['chance']:.0f}", beside)
+        beside = ", ".join(
+            f"{name.replace('_', ' ')} {value:.3f}" for name, value in measured.get("yardsticks", {}).items()
+        )
+        table.add_row(
+            "  bits per byte, held out", f"{bits['value']:.3f}", _interval(bits, 3), f"{bits['chance']:.0f}", beside
+        )
     for name, task in measured.get("tasks", {}).items():
         before = task.get("before")
         beside = f"before GRPO {before['score']:.1%}" if isinstance(before, Mapping) else ""
@@ -56,7 +60,9 @@ def _table(facts: Mapping[str, Any]) -> Table:
     written = measured.get("functions")
     if written:
         beside = f"the real functions {written['real']['value']:.1%}"
-        table.add_row(f"  functions that parse ({written['n']})", f"{written['score']:.1%}", _interval(written, None), "-", beside)
+        table.add_row(
+            f"  functions that parse ({written['n']})", f"{written['score']:.1%}", _interval(written, None), "-", beside
+        )
     return table
 
 

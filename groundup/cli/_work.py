@@ -77,7 +77,9 @@ def _taken_up(order: Order, store: Store, frozen: Tree) -> "tuple[Recipe, Mappin
         old = store.read_json("origins.json")
         new = origins(recipe.tree(), order.layers)
         store.write_text("recipe.toml", recipe.to_toml())
-        store.write_json("origins.json", {key: old.get(key, "default") if new[key] == "default" else new[key] for key in new})
+        store.write_json(
+            "origins.json", {key: old.get(key, "default") if new[key] == "default" else new[key] for key in new}
+        )
     return recipe, store.read_json("forecast.json")["basis"]
 
 

@@ -18,7 +18,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="the run")
     parser.add_argument("--stage", choices=STAGES, help="whose weights (else the last that is done)")
     parser.add_argument("--temperature", type=float, default=0.7, help="0 always takes the likeliest token")
-    parser.add_argument("--top-p", type=float, default=0.95, help="only the likeliest tokens up to this much probability")
+    parser.add_argument(
+        "--top-p", type=float, default=0.95, help="only the likeliest tokens up to this much probability"
+    )
     parser.add_argument("--max-tokens", type=int, default=200, help="longest reply")
     parser.add_argument("--seed", type=int, default=1, help="the same seed and talk give the same reply")
     parser.add_argument("--say", metavar="TEXT", help="ask this, print the reply, and end")
@@ -26,9 +28,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the run's model and talk."""
+    from groundup.config import read_toml
     from groundup.plan.machine import settle
     from groundup.recipe import Recipe
-    from groundup.config import read_toml
     from groundup.serve.terminal import Settings, answer, talk
     from groundup.stages.results import open_model
     from groundup.store import Store

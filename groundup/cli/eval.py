@@ -9,8 +9,6 @@ Settings may be changed for this measurement and stay with the run.
 import argparse
 import shutil
 
-from groundup.cli import print_json
-
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

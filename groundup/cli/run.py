@@ -36,7 +36,9 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chat", action="append", metavar="FILE", help="conversations (JSONL)")
     parser.add_argument("--minutes", type=float, help="for the whole command (10 when nothing else says how long)")
     parser.add_argument("--name", help="the run's name (else from the data)")
-    parser.add_argument("--price-per-hour", type=float, metavar="MONEY", help="of this machine; the forecast shows cost")
+    parser.add_argument(
+        "--price-per-hour", type=float, metavar="MONEY", help="of this machine; the forecast shows cost"
+    )
     parser.add_argument("--json", action="store_true", help="machine-readable results on standard output")
 
 

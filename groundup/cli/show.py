@@ -1,7 +1,7 @@
 """a run, whole: stages done, stale (and what made them so) or to do; every number; where each setting came from
 
-  groundup show mine
-  groundup show mine --json
+groundup show mine
+groundup show mine --json
 """
 
 import argparse
@@ -53,7 +53,9 @@ def _print(name: str, stages: list[dict[str, Any]], settings: dict[str, dict[str
     screen = console()
     screen.print(f"[bold]{name}[/bold]")
     for entry in stages:
-        mark = {"done": "[green]done [/green]", "stale": "[yellow]stale[/yellow]", "to do": "[dim]to do[/dim]"}[entry["state"]]
+        mark = {"done": "[green]done [/green]", "stale": "[yellow]stale[/yellow]", "to do": "[dim]to do[/dim]"}[
+            entry["state"]
+        ]
         seconds = f"{entry['seconds']:.1f} s" if entry["seconds"] is not None else ""
         screen.print(f"  {mark}  {entry['stage']:<10} {seconds:>9}  {entry['because']}")
         if entry["folder"]:

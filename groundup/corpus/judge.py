@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from groundup.corpus.crew import Beat, Fault, Job
 from groundup.corpus.document import KEPT, Document, Filter, Shard, Source, Unreadable, Verdict
 from groundup.corpus.repair import repair
 from groundup.corpus.split import HeldOut
 from groundup.corpus.tables import BATCH_BITS, JUDGED, Rows
-from groundup.corpus.words import Hashes, words
+from groundup.corpus.words import Hashes, distinct, words
 
 # Likeness is that of the sets of runs of 5 words, as in Lee et al. 2022 ("Deduplicating training data makes language
 # models better"). The sketch of a set is its smallest hashes (MinHash as MIN_s in Broder 1997).
@@ -144,7 +142,7 @@ def _verdict(document: Document, filters: tuple[Filter, ...]) -> Verdict:
 def sketch(text: str) -> Hashes:
     """The set of a text's runs of five words as sorted hashes; of a shorter text, that of its single words."""
     split = words(text)
-    return np.unique(split.grams(RUN_WORDS) if len(split.hashes) >= RUN_WORDS else split.hashes)
+    return distinct(split.grams(RUN_WORDS) if len(split.hashes) >= RUN_WORDS else split.hashes)
 
 
 def _clean(text: str) -> str:

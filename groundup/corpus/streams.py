@@ -86,7 +86,7 @@ def broken(path: Path, name: str, error: Exception) -> Unreadable:
 
 
 def lines(path: Path, name: str, limit: int) -> Iterator[tuple[int, bytes] | Unreadable]:
-    r"""Numbered lines (from 1) without their `\n`; a line over `limit` bytes, or a break, comes as `Unreadable`.
+    r"""Numbered lines (from 1) with their `\n`; a line over `limit` bytes, or a break, comes as `Unreadable`.
 
     `name` starts the ids of what is unreadable. Never holds more than `limit` bytes and one chunk.
     """
@@ -98,6 +98,7 @@ def lines(path: Path, name: str, limit: int) -> Iterator[tuple[int, bytes] | Unr
                 held.append(first)
             size += len(first)
             for line in rest:
+                held.append(b"\n")
                 yield _line(path, name, number, held, size, limit)
                 number, held, size = number + 1, [line], len(line)
     except breaks() as error:
@@ -169,7 +170,7 @@ def record(line: bytes) -> tuple[Any, bool]:
     """The JSON value of one line, and whether its bytes had to be repaired. Raises DataError with the column."""
     text, repaired = decode(line)
     try:
-        return json.loads(text), repaired
+        return json.loads(text.strip()), repaired
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:

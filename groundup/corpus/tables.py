@@ -71,13 +71,17 @@ class Rows:
             self._flush()
 
     def __exit__(self, error: type[BaseException] | None, *rest: object) -> None:
-        if error is not None:
+        whole = False
+        try:
+            if error is None:
+                self._flush()
             self._file.close()
-            self._aside.unlink(missing_ok=True)
-            return
-        self._flush()
-        self._file.close()
-        self._aside.replace(self._path)
+            whole = error is None
+        finally:
+            if whole:
+                self._aside.replace(self._path)
+            else:
+                self._aside.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         if self._held[self._schema.names[0]]:

@@ -59,7 +59,7 @@ def last_bytes(texts: Iterable[str], limit: int = PRIME_BYTES) -> bytes:
 
 
 def to_bytes(text: str) -> bytes:
-    """The raw bytes of a text. Half a surrogate pair, which UTF-8 has no form for, counts as the three bytes it takes."""
+    """The raw bytes of a text. Half a surrogate pair, for which UTF-8 has no form, counts three."""
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -48,7 +48,7 @@ def wilson(right: int, n: int, confidence: float = CONFIDENCE) -> Interval:
 
 def bootstrap(
     values: Sequence[float] | NDArray[np.float64],
-    weights: Sequence[float] | NDArray[np.float64] | None = None,
+    weights: Sequence[float] | NDArray[np.float64] | NDArray[np.int64] | None = None,
     *,
     confidence: float = CONFIDENCE,
     seed: int = 0,
@@ -84,7 +84,9 @@ def mean(scores: Sequence[float], *, seed: int = 0) -> Interval:
 
 
 def pass_at(k: int, samples: int, right: int) -> float:
-    """The chance that at least one of `k` samples is right, when `right` of `samples` were: unbiased (Chen et al. 2021).
+    """The chance that at least one of `k` samples is right, when `right` of `samples` were.
+
+    The unbiased estimate of Chen et al. 2021 (arXiv 2107.03374).
 
     Raises ValueError unless 1 <= k <= samples and 0 <= right <= samples.
     """

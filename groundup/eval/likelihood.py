@@ -162,7 +162,7 @@ def likelihood(
 
 
 def _batches(plan: Sequence[Window], batch_tokens: int) -> Iterator[list[Window]]:
-    """Windows of nearly one length together, so that padding costs little; longest first, so that memory fails early."""
+    """Windows of nearly one length together, so that padding costs little; the longest first."""
     batch: list[Window] = []
     for window in sorted(plan, key=lambda window: -window.length):
         if batch and (len(batch) + 1) * batch[0].length > batch_tokens:

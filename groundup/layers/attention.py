@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from groundup.errors import UnsupportedError
 from groundup.layers.cache import Cache
@@ -32,7 +32,8 @@ class Sight:
     """Which keys each query sees, worked out once per forward pass and shared by all layers.
 
     `positions` `(B or 1, T)` are the slots that the tokens of this pass take among the `n_keys` keys; a query sees the
-    keys up to its own slot, and of these only the ones in its own segment.
+    keys up to its own slot, and of these only the ones in its own segment. `square`: queries and keys are the same
+    tokens; `full`: every query sees every key.
     """
 
     positions: Tensor
@@ -53,9 +54,11 @@ class Sight:
             return cls(slots, T, segments)
         if segments is not None:
             raise UnsupportedError("a cache holds one segment a row; leave out segments, or the cache")
-        longest, shortest = int(cache.lengths.max()), int(cache.lengths.min())
-        even = longest == shortest
-        return cls(cache.lengths[:, None] + slots, longest + T, None, longest == 0, even and T == 1)
+        shortest, longest = (int(end) for end in cache.lengths.aminmax())
+        assert longest + T <= cache.length, f"{longest} + {T} tokens do not fit in a cache of {cache.length}"
+        return cls(
+            cache.lengths[:, None] + slots, longest + T, square=longest == 0, full=T == 1 and longest == shortest
+        )
 
     @cached_property
     def hidden(self) -> Tensor | None:
@@ -77,12 +80,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, backend: Backend | Non
         groups = q.shape[1] // k.shape[1]
         if groups > 1:
             k, v = (x.repeat_interleave(groups, 1) for x in (k, v))
-        result: Tensor = _Plain.apply(q, k, v, sight)
+        result: Tensor = _Plain.apply(q, k, v, sight)  # type: ignore[no-untyped-call]
         return result
     hidden = sight.hidden
     causal = hidden is None and not sight.full
     seen = None if hidden is None else ~hidden
-    out = F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1])
+    out = functional.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1])
     return out.transpose(1, 2).flatten(2)
 
 
@@ -172,6 +175,10 @@ def split_heads(x: Tensor, head_dim: int) -> Tensor:
 
 def remember(memory: tuple[Tensor, ...], k: Tensor, v: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
     """Write the new keys and values into the cache and return all that are there, `(B, H, n_keys, d)`."""
+    if sight.square:
+        for kept, new in zip(memory, (k, v), strict=True):
+            kept[:, :, : sight.n_keys] = new
+        return k, v
     rows = torch.arange(k.shape[0], device=k.device)[:, None]
     for kept, new in zip(memory, (k, v), strict=True):
         kept[rows, :, sight.positions] = new.transpose(1, 2).to(kept.dtype)

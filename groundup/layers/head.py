@@ -8,9 +8,9 @@ cross-entropy does, Wijmans et al. 2024, arXiv 2411.09009).
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from groundup.layers.autocast import compute_dtype
 
@@ -27,13 +27,14 @@ class LogProbs(NamedTuple):
 
 
 def log_probs(hidden: Tensor, weight: Tensor, targets: Tensor, entropy: bool = False) -> LogProbs:
-    """The log-probability of `targets` `(B, T)` under `softmax(hidden @ weight.T)`, hidden `(B, T, D)`, weight `(V, D)`.
+    """The log-probability of `targets` `(B, T)` under `softmax(hidden @ weight.T)`.
 
-    `lse` is the log of the sum of the exponentials of the logits. Differentiable in hidden and weight.
+    `hidden` is `(B, T, D)`, `weight` `(V, D)`; `lse` is the log of the sum of the exponentials of the logits.
+    Differentiable in hidden and weight, whichever of the results the loss uses.
     """
     dtype = compute_dtype(hidden)
     rows = hidden.reshape(-1, hidden.shape[-1]).to(dtype)
-    logp, lse, spread = _LogProbs.apply(rows, weight, targets.reshape(-1, 1), entropy)
+    logp, lse, spread = _LogProbs.apply(rows, weight, targets.reshape(-1, 1), entropy)  # type: ignore[no-untyped-call]
     shape = targets.shape
     return LogProbs(logp.view(shape), lse.view(shape), spread.view(shape) if entropy else None)
 
@@ -92,7 +93,7 @@ def _parts(n: int, size: int) -> list[slice]:
 
 def _logits(hidden: Tensor, weight: Tensor) -> Tensor:
     with torch.autocast(hidden.device.type, enabled=False):
-        return F.linear(hidden, weight)
+        return functional.linear(hidden, weight)
 
 
 def _exponentials(logits: Tensor, buffer: Tensor) -> tuple[Tensor, Tensor, Tensor]:

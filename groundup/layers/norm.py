@@ -24,7 +24,7 @@ class RMSNorm(nn.Module):
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """RMSNorm as one autograd node; statistics in float32, result in the autocast dtype."""
-    result: Tensor = _RmsNorm.apply(x, weight, eps, compute_dtype(x))
+    result: Tensor = _RmsNorm.apply(x, weight, eps, compute_dtype(x))  # type: ignore[no-untyped-call]
     return result
 
 

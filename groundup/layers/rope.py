@@ -1,11 +1,10 @@
-"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864), in the half-split layout of Llama's published weights."""
+"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864), pairs laid out as in Llama's published weights."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
 
 
 def rotation(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -21,7 +20,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     The result is contiguous in this order of dimensions, which the matmuls of attention want; its gradient is laid out
     as `(B, T, H, head_dim)`, which the projections want.
     """
-    result: Tensor = _Rotate.apply(x, cos.to(x.dtype), sin.to(x.dtype))
+    result: Tensor = _Rotate.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[no-untyped-call]
     return result
 
 
@@ -38,7 +37,8 @@ class _Rotate(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         B, H, T, d = grad.shape
         out = torch.empty(B, T, H, d, dtype=grad.dtype, device=grad.device).transpose(1, 2)
-        return _turn(grad, *ctx.saved_tensors, -1, out), None, None
+        cos, sin = ctx.saved_tensors
+        return _turn(grad, cos, sin, -1, out), None, None
 
 
 def _turn(x: Tensor, cos: Tensor, sin: Tensor, direction: int, out: Tensor) -> Tensor:

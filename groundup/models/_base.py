@@ -211,4 +211,4 @@ def check_heads(dim: int, heads: int, kv_heads: int | None, head_dim: int | None
     if kv_heads is not None and heads % kv_heads:
         raise ConfigError(f"heads={heads} do not divide by kv_heads={kv_heads}; choose a divisor")
     if (head_dim or dim // heads) % 2:
-        raise ConfigError(f"head_dim={head_dim or dim // heads} is odd; rotary positions turn pairs, choose an even one")
+        raise ConfigError(f"head_dim={head_dim or dim // heads} is odd; rotary positions turn pairs: make it even")

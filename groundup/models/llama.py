@@ -29,7 +29,7 @@ class Llama(ModelConfig):
     head_dim: int | None = Field(None, ge=2)
     """None is `dim / heads`."""
     hidden: int | None = Field(None, ge=1)
-    """Width of the MLP; None is 8/3 of `dim` rounded up to a multiple of 64 (as many weights as 4·dim without a gate)."""
+    """Width of the MLP; None is 8/3·dim rounded up to a multiple of 64 (the weights of 4·dim without a gate)."""
     theta: float = Field(10_000.0, gt=1)
     """Base of the rotary angles."""
     eps: float = Field(1e-6, gt=0)
@@ -119,7 +119,7 @@ class LlamaModel(Model):
         for block, memory in zip(self.layers, memories, strict=True):
             x = block(x, turn, sight, memory)
         if cache is not None:
-            cache.lengths += tokens.shape[1]
+            cache.advance(tokens.shape[1])
         out: Tensor = self.norm(x)
         return out
 
@@ -137,6 +137,6 @@ class LlamaModel(Model):
         super().initialize(generator)
         factor = 0.0 if self.config.residual_init == "zero" else (2 * self.config.layers) ** -0.5
         with torch.no_grad():
-            for block in self.layers:
-                block.self_attn.o_proj.weight *= factor
-                block.mlp.down_proj.weight *= factor
+            for name, weight in self.named_parameters():
+                if name.endswith(("o_proj.weight", "down_proj.weight")):
+                    weight.mul_(factor)

@@ -188,7 +188,9 @@ class _Planner:
             )
         disk = int(4 * self._text.bytes + 8 * 4 * config.parameters_count(vocab) + 20e6)
         if disk > self._machine.disk:
-            raise ResourceError(f"the run needs {disk / 1e9:.1f} GB of disk, {self._machine.disk / 1e9:.1f} GB are free")
+            raise ResourceError(
+                f"the run needs {disk / 1e9:.1f} GB of disk, {self._machine.disk / 1e9:.1f} GB are free"
+            )
         return Forecast(
             recipe=recipe, origins=origin, machine=self._machine, text=self._text,
             parameters=config.parameters_count(vocab), tokens=tokens, epochs=tokens / unique,

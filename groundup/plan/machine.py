@@ -136,9 +136,7 @@ def _attention_seconds(device: str, dtype: torch.dtype) -> dict[str, float]:
     for name in get_args(Backend):
         q, k, v = (torch.randn(rows, 4, 256, 64, device=device, dtype=dtype, requires_grad=True) for _ in range(3))
 
-        def work(
-            name: Backend = name, q: torch.Tensor = q, k: torch.Tensor = k, v: torch.Tensor = v
-        ) -> None:
+        def work(name: Backend = name, q: torch.Tensor = q, k: torch.Tensor = k, v: torch.Tensor = v) -> None:
             attend(q, k, v, sight, name).sum().backward()
 
         try:

@@ -1,4 +1,4 @@
-"""The one read-only view of a run's folder: facts, numbers of each step, recipe and lineage. `show` and the page use it.
+"""The one read-only view of a run's folder: facts, numbers of each step, recipe and lineage.
 
 A run is viewed at any moment, half done or being written to: what is not there yet is empty, a torn last line of a
 file is passed over, and steps that an interrupted stage took twice count once.
@@ -128,15 +128,20 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _taken_once(rows: Iterator[Row]) -> list[Row]:
-    """Rows of one history: where a stage went back to an earlier step, what it did after that step is forgotten."""
+    """Rows of one history: where a stage went back to an earlier step, what it did from that step on is forgotten."""
     kept: list[Row] = []
+    reached: dict[Any, int] = {}
     for row in rows:
-        while kept and kept[-1].get("stage") == row.get("stage") and _again(kept[-1], row):
-            kept.pop()
+        stage, step = row.get("stage"), row["step"]
+        if step <= reached.get(stage, -1):
+            kept = [old for old in kept if not _forgotten(old, row)]
         kept.append(row)
+        reached[stage] = step
     return kept
 
 
-def _again(old: Row, new: Row) -> bool:
-    """Whether `new` makes `old` forgotten: a later step, or the same step with the same prompt."""
+def _forgotten(old: Row, new: Row) -> bool:
+    """Whether the stage did `old` before it went back to do `new`; one step may have rows of several prompts."""
+    if old.get("stage") != new.get("stage"):
+        return False
     return bool(old["step"] > new["step"] or (old["step"] == new["step"] and old.get("prompt") == new.get("prompt")))

@@ -1,4 +1,4 @@
-"""One self-contained page about a run: results, a conversation, plots, recipe and lineage. It asks for nothing outside."""
+"""One self-contained page about a run: results, a conversation, plots, recipe, lineage. It asks for nothing outside."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

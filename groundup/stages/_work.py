@@ -10,6 +10,7 @@ from groundup.events import Events
 from groundup.recipe import Recipe
 from groundup.store import Artifact, Draft, Store
 
+
 @dataclass
 class Clock:
     """What is left of the minutes. Times are in seconds; `began` is when the process did.

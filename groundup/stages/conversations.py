@@ -41,19 +41,23 @@ def max_bytes(work: Work) -> int:
     return int(0.9 * per_token * (int(work.recipe.model.tree()["length"]) - 12))
 
 
-def text_tasks(work: Work) -> list["Task"]:
-    """The tasks of SHARES, sized for the context."""
+def text_tasks(work: Work) -> dict[str, "Task"]:
+    """The tasks of SHARES by name, sized for the context; one whose questions cannot fit is left out."""
+    from pydantic import ValidationError
+
     from groundup.config import Folder
     from groundup.tasks._base import Task
 
-    room = max_bytes(work)
-    found = []
+    found = {}
     for name in SHARES:
         kind = Folder("tasks").find(name)
-        bound = {"max_bytes": max(320, min(room, 1000))} if "max_bytes" in kind.model_fields else {}
-        task = kind.from_tree(bound)
+        bounded = "max_bytes" in kind.model_fields
+        try:
+            task = kind(max_bytes=min(max_bytes(work), 1000)) if bounded else kind()
+        except ValidationError:
+            continue
         assert isinstance(task, Task)
-        found.append(task)
+        found[name] = task
     return found
 
 
@@ -68,9 +72,9 @@ def talks(work: Work, split: Split) -> list[Conversation]:
     arithmetic = settings.arithmetic if split == "train" else min(100, settings.arithmetic)
     tasks: list[Task] = [Arithmetic()]
     counts = [arithmetic]
-    if not own:
-        tasks += text_tasks(work)
-        counts += [round(share * total) for share in SHARES.values()]
+    for name, task in text_tasks(work).items() if not own else ():
+        tasks.append(task)
+        counts.append(round(SHARES[name] * total))
     made = conversations(tasks, shelf(work, split), counts, seed, split, max_bytes=max_bytes(work))
     return [*own, *made]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from groundup.errors import StoreError
 from groundup.stages._work import Work
-from groundup.stages.conversations import max_bytes, shelf
+from groundup.stages.conversations import text_tasks
 from groundup.stages.text import documents
 from groundup.stages.training import autocast_dtype, build_model
 
@@ -97,15 +97,14 @@ def _exams(work: Work, held_out: list[Any]) -> "dict[str, Exam]":
     """The held-out questions that are put to the chatbot."""
     from groundup.eval.suite import Exam
     from groundup.tasks.arithmetic import Arithmetic
-    from groundup.tasks.origin import Origin
 
     settings, seed = work.recipe.eval, work.recipe.seed
     exams = {}
     if settings.arithmetic:
         task = Arithmetic()
         exams["arithmetic"] = Exam(task, task.examples("held_out", settings.arithmetic, seed))
-    if settings.passages:
-        origin = Origin(max_bytes=max(320, min(max_bytes(work), 1000)))
+    origin = text_tasks(work).get("origin")
+    if settings.passages and origin is not None:
         examples = origin.examples("held_out", settings.passages, seed, held_out)
         if examples:
             exams["origin"] = Exam(origin, examples)

@@ -73,9 +73,7 @@ def sft(work: Work) -> None:
         for split in ("train", "held_out")
     )
     feed = Conversations(train, _micro_rows(recipe.sft), recipe.seed)
-    probe = Probe(
-        lambda: _loss(work, model, held_out), recipe.sft.probe_steps, recipe.sft.patience
-    )
+    probe = Probe(lambda: _loss(work, model, held_out), recipe.sft.probe_steps, recipe.sft.patience)
     driven = _train(work, recipe.sft, model, feed, Likelihood(), probe=probe)
     work.draft.facts |= {
         "conversations": train.n_conversations,
@@ -93,7 +91,7 @@ def grpo(work: Work) -> None:
     from groundup.infer.engine import Engine, Request
     from groundup.tasks.arithmetic import Arithmetic
     from groundup.tokenizer._base import load
-    from groundup.tokenizer.chat import Chat
+    from groundup.tokenizer.chat import Chat, Ending
     from groundup.train.feeds.rollouts import Rollouts
     from groundup.train.objectives.policy import Policy
 
@@ -109,11 +107,15 @@ def grpo(work: Work) -> None:
         ]
         return list(engine.complete(requests))
 
+    def reward(example: Any, answer: Any) -> float:
+        message, ending = chat.parse(answer.ids)
+        return task.score(example, message.content) if ending is Ending.STOPPED else 0.0
+
     feed = Rollouts(
         task.examples("train", 1 << 20, recipe.seed),
         lambda example: chat.prompt(task.ask(example)),
         complete,
-        lambda example, answer: task.score(example, chat.parse(answer.ids)[0].content) * answer.stopped,
+        reward,
         prompts=settings.rows // settings.group,
         group=settings.group,
         rows=_micro_rows(settings),

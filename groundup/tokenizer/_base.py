@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from groundup.config import Component
 from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
-from groundup.tokenizer.chat import TEMPLATE
-from groundup.tokenizer.special import END_OF_TEXT, END_OF_TURN, PAD, SPECIAL
+from groundup.tokenizer.special import END_OF_TEXT, END_OF_TURN, PAD, SPECIAL, TEMPLATE
 
 if TYPE_CHECKING:
     import tokenizers

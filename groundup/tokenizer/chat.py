@@ -2,27 +2,17 @@
 
     <|user|>How are you?<|end_of_turn|><|assistant|>Well.<|end_of_turn|>
 
-Every message is its role's header, its text as it is, and the end of the turn. `TEMPLATE` says the same in Jinja for
-other programs; the two agree id for id unless a text spells a special token, which only this renderer keeps as text.
+Every message is its role's header, its text as it is, and the end of the turn. `special.TEMPLATE` says the same in
+Jinja for other programs; they agree id for id unless a text spells a special token, which only this one keeps as text.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from groundup.corpus.conversation import Conversation, Message
 from groundup.errors import ConfigError, DataError, nearest
+from groundup.tokenizer._base import Tokenizer
 from groundup.tokenizer.special import ASSISTANT, END_OF_TURN, SPECIAL, SYSTEM, TOOL, USER
-
-if TYPE_CHECKING:
-    from groundup.tokenizer._base import Tokenizer
-
-TEMPLATE = (
-    "{% for message in messages %}"
-    f"{{{{ '<|' + message['role'] + '|>' + message['content'] + '{END_OF_TURN}' }}}}"
-    "{% endfor %}"
-    f"{{% if add_generation_prompt %}}{{{{ '{ASSISTANT}' }}}}{{% endif %}}"
-)
 
 
 class Ending(Enum):
@@ -39,7 +29,7 @@ class Ending(Enum):
 class Chat:
     """Renders conversations for one tokenizer, and reads replies."""
 
-    def __init__(self, tokenizer: "Tokenizer") -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         """Raises ConfigError when the vocabulary was too small to hold the special tokens of a chat."""
         missing = [name for name in SPECIAL if name not in tokenizer.special]
         if missing:

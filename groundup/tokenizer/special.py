@@ -10,6 +10,14 @@ END_OF_TURN = "<|end_of_turn|>"
 
 SPECIAL: tuple[str, ...] = (END_OF_TEXT, PAD, SYSTEM, USER, ASSISTANT, TOOL, END_OF_TURN)
 
+TEMPLATE = (
+    "{% for message in messages %}"
+    f"{{{{ '<|' + message['role'] + '|>' + message['content'] + '{END_OF_TURN}' }}}}"
+    "{% endfor %}"
+    f"{{% if add_generation_prompt %}}{{{{ '{ASSISTANT}' }}}}{{% endif %}}"
+)
+"""What `Chat` renders, in Jinja, for other programs: it is saved in `tokenizer_config.json`."""
+
 
 def fitting(vocab_size: int, smallest: int) -> tuple[str, ...]:
     """The special tokens that fit beside `smallest` ordinary ones: all, or the first few of a very small vocabulary.

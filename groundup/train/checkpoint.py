@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from groundup.events import SILENT, Reporter
 FORMAT = 1
 _TENSOR = "$tensor"
 _PARTIAL = ".partial"
+_OS_ERROR = re.compile(r"os error (\d+)")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, 112)  # 112: Windows' ERROR_DISK_FULL
 
 
 def save(folder: Path, done: int, state: Mapping[str, Any], keep: int = 2) -> Path:
@@ -195,12 +198,13 @@ def _room_on_disk(partial: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        # safetensors gives the system's error as text alone.
+        number = getattr(error, "errno", None) or int((_OS_ERROR.search(str(error)) or [0, 0])[1])
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)
-        if not full:
+        if number not in _FULL:
             raise
         raise ResourceError(
             f"the disk of {partial.parent} is full; free some space and run the same command: it goes on from "

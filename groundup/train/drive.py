@@ -75,7 +75,9 @@ def drive(
     flops_per_token: float = 0.0,
     rate: float = 0.0,
 ) -> Driven:
-    """Train until the schedule ends; the seconds of a `Pace` are those that are left, a kill before or not. `peak` is the learning rate at scale 1; `extra` gives more numbers for the log.
+    """Train until the schedule ends; the seconds of a `Pace` are those that are left, whether a kill came before or not.
+
+    `peak` is the learning rate at scale 1; `extra` gives more numbers for the log.
 
     `flops_per_token` over `rate` gives the share of the machine's matmul rate that is reached (MFU).
     Raises KeyboardInterrupt after saving, when SIGINT or SIGTERM came; ResourceError when the disk is full.
@@ -214,7 +216,7 @@ class _Run:
 
 @contextmanager
 def _deferred() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM put off to the end of a step: the list is empty until one came. A second one is obeyed at once."""
+    """SIGINT and SIGTERM put off to the end of a step: the list is empty until one came; a second is obeyed at once."""
     asked: list[int] = []
 
     def hear(number: int, frame: object) -> None:

@@ -37,7 +37,7 @@ ONLY = {
 """Imported: the only ones that may."""
 
 ENVIRONMENT = ("groundup.mesh", "groundup.cli*", "groundup.corpus.dedup")
-"""The only modules that touch the environment: elsewhere state is an argument. Daft has no other switch for telemetry."""
+"""The only modules that touch the environment (Daft has no other switch for its telemetry); state is an argument."""
 
 
 def test_every_room_stands_on_a_floor(package: list[Source], floors: dict[str, tuple[int, int]]) -> None:

@@ -1,4 +1,4 @@
-"""What importing costs: nobody waits for torch to read a help page, and every file can be imported by itself."""
+"""What importing costs: nobody waits for torch to read a help page."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from syntax import ROOT, Source, refuse
+from syntax import ROOT, Source
 
 TORCH_FREE = (
     "cli",
@@ -67,15 +67,6 @@ def test_help_is_quick() -> None:
         assert python("-m", "groundup", "--help").returncode == 0
         seconds.append(spent() - before)
     assert min(seconds) < HELP_SECONDS
-
-
-@pytest.mark.slow
-def test_every_file_can_be_imported_first(package: list[Source]) -> None:
-    """No file leans on another one having been imported before it."""
-    failed = [
-        (source.path, python("-c", f"import {source.module}")) for source in package if source.path.stem != "__main__"
-    ]
-    refuse(f"{path}: {done.stderr.strip().splitlines()[-1]}" for path, done in failed if done.returncode != 0)
 
 
 def python(*words: str) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,7 @@
 """Charts: round ticks, every point inside, letters escaped, nothing drawn from nothing."""
 
 import re
+from itertools import pairwise
 from math import inf, nan
 from xml.etree import ElementTree
 
@@ -21,7 +22,7 @@ def test_ticks_hold_the_range_and_are_few_and_even(one: float, other: float) -> 
     assert found[0] <= low + slack
     assert found[-1] >= high - slack
     assert 2 <= len(found) <= 8
-    steps = [b - a for a, b in zip(found, found[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(found)]
     assert steps == pytest.approx([steps[0]] * len(steps), rel=1e-3)
 
 

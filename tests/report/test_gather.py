@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import FACTS, build, print_of
 from groundup.report.gather import Setting, gather
+from report.example_run import FACTS, build, print_of
 
 
 def test_a_finished_run_is_seen_whole(finished: Path) -> None:
@@ -84,7 +84,7 @@ def test_samples_of_one_step_stand_together_and_stages_apart(written: Callable[[
         sample("pretrain", 100, "a", "4"), sample("sft", 10, "a", "5"), {"stage": "sft", "step": 20},
     ]  # fmt: skip
     samples = gather(written("samples", lines)).samples
-    assert [(row["step"], row["text"]) for row in samples] == [(100, "4"), (10, "5")]
+    assert [(row["step"], row["text"]) for row in samples] == [(100, "2"), (100, "4"), (10, "5")]
 
 
 def test_a_run_that_stands_in_the_middle(tmp_path: Path) -> None:

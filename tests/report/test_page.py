@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import FACTS, build
 from groundup.report.gather import gather
 from groundup.report.lineage import drawing
 from groundup.report.page import MOMENTS, figures, moments, page, shares, write
+from report.example_run import FACTS, build
 
 VOID = {"meta", "link", "br", "path", "circle"}
 

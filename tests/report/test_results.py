@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import build
 from groundup.report import units
 from groundup.report.gather import gather
 from groundup.report.lineage import summary
 from groundup.report.results import expectation, headline, results, story, yardsticks
+from report.example_run import build
 
 
 def test_the_headline_says_what_from_what_and_how_long(finished: Path) -> None:

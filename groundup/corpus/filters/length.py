@@ -17,7 +17,7 @@ class Length(Filter):
 
     def judge(self, document: Document) -> Verdict:
         """Drop with `too_short` or `too_long`; the value is the size in bytes."""
-        size = len(document.text.strip().encode("utf-8", "replace"))
+        size = float(len(document.text.strip().encode("utf-8", "replace")))
         if size < self.minimum:
             return Verdict(False, "too_short", size, self.minimum)
         if size > self.maximum:

@@ -64,18 +64,18 @@ def _pieces(shard: Shard) -> Iterator[bytes | Unreadable]:
             yield line
             continue
         held.append(line[1])
-        size += len(line[1]) + 1
+        size += len(line[1])
         if size >= 2 * DOCUMENT_BYTES:
-            data = b"\n".join((*held, b""))
+            data = b"".join(held)
             cut = _cut(data)
             yield data[:cut]
-            held, size = ([data[cut:].removesuffix(b"\n")] if cut < len(data) else []), len(data) - cut
-    if held:
-        yield b"\n".join((*held, b""))
+            held, size = [data[cut:]], len(data) - cut
+    if size:
+        yield b"".join(held)
 
 
 def _cut(data: bytes) -> int:
     """Where to cut: after the first blank line past 32 KiB, else after the first line end past it."""
     if match := BLANK_LINE.search(data, DOCUMENT_BYTES):
         return match.end()
-    return data.index(b"\n", DOCUMENT_BYTES) + 1
+    return (data.find(b"\n", DOCUMENT_BYTES) + 1) or len(data)

@@ -15,13 +15,15 @@ class Shuffled(Generic[T]):
 
     def __init__(self, items: Sequence[T], seed: int) -> None:
         self._items, self._seed = items, seed
-        self._epoch, self._order = 0, shuffled(len(items), seed, 0)
+        self.rows = len(items)
+        """The length of an epoch."""
+        self._epoch, self._order = 0, shuffled(self.rows, seed, 0)
 
     def row(self, position: int) -> T:
         """Item number `position`, counted over all epochs."""
-        epoch, place = divmod(position, len(self._items))
+        epoch, place = divmod(position, self.rows)
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, shuffled(len(self._items), self._seed, epoch)
+            self._epoch, self._order = epoch, shuffled(self.rows, self._seed, epoch)
         return self._items[self._order[place]]
 
 

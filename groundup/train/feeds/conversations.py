@@ -18,9 +18,3 @@ class Conversations(Documents):
         if not packed:
             raise DataError("there is no conversation to train on; give --chat PATH, or more text to make them from")
         super().__init__(Shuffled(packed, seed), rows, rank, world)
-        self._n = len(packed)
-
-    @property
-    def epoch(self) -> float:
-        """How often each row has been seen."""
-        return self.position / self._n

@@ -1,30 +1,28 @@
 """Rows of running text, for pretraining."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from groundup.tokens.pack import Row
+from groundup.tokens.pack import Rows
 from groundup.train.batch import Batch, collate
 
 
-class Rows(Protocol):
-    """An endless order of rows: a `tokens` mixture, or one packed shard."""
-
-    def row(self, position: int) -> Row:
-        """Row number `position`, the same at every call."""
-
-
 class Documents:
-    """Every row once, in the order of `source`, `rows` at a time.
+    """The rows of `source` in their order, `rows` to a batch.
 
-    Rows are counted over all ranks: rank r of `world` takes every world-th group of `rows`, so a run may resume on
-    another number of ranks and still sees each row once.
+    Rows are counted over all ranks: rank r of `world` takes every world-th batch, so a run may resume on another
+    number of ranks and still sees each row once.
     """
 
     def __init__(self, source: Rows, rows: int, rank: int = 0, world: int = 1) -> None:
         self._source, self._rows, self._rank, self._world = source, rows, rank, world
         self.position = 0
         """The number of the next row, all ranks together."""
+
+    @property
+    def epoch(self) -> float:
+        """How often the source has been seen."""
+        return self.position / self._source.rows
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches from `position` on, without end."""

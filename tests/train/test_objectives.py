@@ -1,0 +1,119 @@
+"""Laws of every objective in the folder: additive over rows, no gradient where the weight is zero. Their formulas."""
+
+import math
+
+import pytest
+import torch
+
+from groundup.config import Folder
+from groundup.models._base import Scores
+from groundup.train.batch import Batch
+from groundup.train.objectives._base import Objective
+from groundup.train.objectives.likelihood import Likelihood
+from groundup.train.objectives.policy import Policy
+from train import toy
+
+NAMES = Folder("train.objectives").choices()
+VARIANTS: list[Objective] = [
+    *(Folder("train.objectives").find(name)() for name in NAMES),
+    Likelihood(z_loss=0.01),
+    Policy(kl=0.1),
+]
+
+
+def scores(batch: Batch, seed: int = 0) -> Scores:
+    """Made-up scores near the batch's old ones, ready for gradients."""
+    generator = torch.Generator().manual_seed(seed)
+    logp = (batch.old_logp + 0.3 * torch.randn(batch.old_logp.shape, generator=generator)).requires_grad_()
+    lse = torch.randn(logp.shape, generator=generator).requires_grad_()
+    return Scores(logp, lse, entropy=torch.rand(logp.shape, generator=generator).requires_grad_())
+
+
+@pytest.mark.parametrize("objective", VARIANTS, ids=repr)
+def test_the_sum_and_its_metrics_are_additive_over_rows(objective: Objective) -> None:
+    batch = toy.batch(8)
+    whole = scores(batch)
+    total, metrics = objective(whole, batch)
+    parts = [
+        objective(Scores(whole.logp[cut], whole.lse[cut], whole.entropy[cut]), batch.cut(cut.start, cut.stop))
+        for cut in (slice(0, 3), slice(3, 4), slice(4, 8))
+    ]
+    torch.testing.assert_close(sum(part for part, _ in parts), total)
+    for name, value in metrics.items():
+        torch.testing.assert_close(sum(part[name] for _, part in parts), value)
+        assert not value.requires_grad
+
+
+@pytest.mark.parametrize("objective", VARIANTS, ids=repr)
+def test_the_gradient_is_zero_where_the_weight_is_zero_and_only_there(objective: Objective) -> None:
+    batch = toy.batch(8)
+    made = scores(batch)
+    # Far from the data on idle tokens: overflow there must not leak through 0 * inf either.
+    with torch.no_grad():
+        made.logp[batch.weights == 0] = 500.0
+    objective(made, batch)[0].backward()
+    idle = batch.weights == 0
+    assert (made.logp.grad[idle] == 0).all()
+    assert (made.logp.grad[~idle] != 0).float().mean() > 0.5
+    if made.lse.grad is not None:
+        assert (made.lse.grad[idle] == 0).all()
+
+
+def test_likelihood_is_the_cross_entropy() -> None:
+    net, batch = toy.model(), toy.batch(4)
+    made = net.score(batch.tokens, batch.targets, positions=batch.positions, segments=batch.segments)
+    total, metrics = Likelihood()(made, batch)
+    logits = net.logits(net(batch.tokens, positions=batch.positions, segments=batch.segments))
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none")
+    torch.testing.assert_close(total, (losses * batch.weights.flatten()).sum())
+    assert metrics["loss"] == total
+
+
+def one_token(ahead: float, advantage: float, behind: float = 0.0) -> tuple[Scores, Batch]:
+    """One token whose log-ratio to the old policy is `ahead`, and of the reference to it `behind`."""
+    logp = torch.tensor([[-1.0]], requires_grad=True)
+    batch = Batch(
+        tokens=torch.zeros(1, 1, dtype=torch.int64),
+        targets=torch.zeros(1, 1, dtype=torch.int64),
+        weights=torch.ones(1, 1),
+        count=1.0,
+        old_logp=torch.tensor([[-1.0 - ahead]]),
+        ref_logp=torch.tensor([[-1.0 + behind]]),
+        advantage=torch.tensor([[advantage]]),
+    )
+    return Scores(logp, torch.zeros(1, 1)), batch
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "moves"),
+    [
+        (1.0, 2.0, -2.0, True),
+        (1.1, 2.0, -2.2, True),
+        (1.5, 2.0, -2.4, False),
+        (0.5, 2.0, -1.0, True),
+        (0.5, -2.0, 1.6, False),
+        (1.5, -2.0, 3.0, True),
+    ],
+)
+def test_the_ratio_is_clipped_where_it_has_gone_far_enough(
+    ratio: float, advantage: float, loss: float, moves: bool
+) -> None:
+    made, batch = one_token(math.log(ratio), advantage)
+    total, metrics = Policy(clip_low=0.2, clip_high=0.2)(made, batch)
+    assert total.item() == pytest.approx(loss, rel=1e-5)
+    total.backward()
+    assert (made.logp.grad.item() != 0.0) == moves
+    assert metrics["clipped"].item() == float(not moves)
+
+
+def test_the_divergence_from_the_reference_is_k3() -> None:
+    made, batch = one_token(0.0, 0.0, behind=0.7)
+    total, metrics = Policy(kl=2.0)(made, batch)
+    assert metrics["kl"].item() == pytest.approx(math.exp(0.7) - 0.7 - 1, rel=1e-5)
+    total.backward()
+    assert made.logp.grad.item() == pytest.approx(2.0 * (1 - math.exp(0.7)), rel=1e-5)
+
+
+def test_an_objective_is_chosen_by_the_name_of_its_file() -> None:
+    assert {"likelihood", "policy"} <= set(NAMES)
+    assert Folder("train.objectives").read({"name": "policy", "kl": 0.5}) == Policy(kl=0.5)
