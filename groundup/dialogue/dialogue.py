@@ -10,7 +10,8 @@ from typing import Any
 from groundup.corpus.conversation import Conversation, Message
 from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
-from groundup.infer.engine import Engine, Request
+from groundup.infer.engine import Engine
+from groundup.infer.schedule import Request
 from groundup.tokenizer.chat import Chat, Ending
 
 

@@ -14,7 +14,8 @@ from groundup.corpus.conversation import Conversation, Message
 from groundup.dialogue import Dialogue, Reply
 from groundup.eval.interval import Interval, bootstrap, mean, pass_at, wilson
 from groundup.events import SILENT, Reporter
-from groundup.infer.engine import Engine, Request
+from groundup.infer.engine import Engine
+from groundup.infer.schedule import Request
 from groundup.tasks._base import Example, Task
 from groundup.tasks.functions import Sample, body_of, judge, n_lines
 from groundup.tokenizer._base import Tokenizer

@@ -76,7 +76,7 @@ class Engine:
         return bool(self._tickets)
 
     def submit(self, request: Request) -> int:
-        """Queue a request; its id. Raises ConfigError for a prompt that is empty, too long or not of this vocabulary."""
+        """Queue a request; its id. Raises ConfigError for a prompt that is empty, too long or of another vocabulary."""
         return self._submit(request).id
 
     def step(self) -> list[Event]:
@@ -90,9 +90,9 @@ class Engine:
 
     def complete(self, requests: Sequence[Request], progress: Reporter = SILENT) -> list[Completion]:
         """Run all requests to their end; completions in the order of the requests."""
-        tickets = [self._submit(request) for request in requests]
-        by_length = sorted(tickets, key=lambda ticket: len(ticket.request.prompt))
-        del by_length
+        order = sorted(range(len(requests)), key=lambda index: -len(requests[index].prompt))
+        queued = {index: self._submit(requests[index]) for index in order}  # alike lengths together: less padding
+        tickets = [queued[index] for index in range(len(requests))]
         with progress.task("generating", total=len(tickets), unit="replies") as bar:
             n_done = 0
             while n_done < len(tickets):
@@ -129,7 +129,7 @@ class Engine:
             del self._tickets[request_id]
 
     def refresh(self, model: Model) -> None:
-        """Take the weights of `model`. Raises UnsupportedError while requests run: their memory is of the old weights."""
+        """Take the weights of `model`. Raises UnsupportedError while requests run: they remember the old weights."""
         if self.busy:
             raise UnsupportedError(f"{len(self._tickets)} requests are still running; finish or cancel them first")
         self._take(model)
@@ -141,8 +141,8 @@ class Engine:
             shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
             self._model = copy.deepcopy(model, shared)
         else:
-            self._model = copy.deepcopy(model).to(device, dtype)
-        self._model.eval().requires_grad_(False)
+            self._model = copy.deepcopy(model).to(device, dtype).requires_grad_(False)
+        self._model.eval()
         self._cache = self._model.new_cache(self._rows, self._length)
 
     def _submit(self, request: Request) -> Ticket:

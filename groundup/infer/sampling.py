@@ -82,7 +82,7 @@ def _probabilities(logits: Tensor, samplings: Sequence[Sampling]) -> Tensor:
         probs = probs.masked_fill(probs < floor, 0.0)
     if any(s.top_k is not None or s.top_p is not None for s in samplings):
         V = logits.shape[-1]
-        ordered, order = probs.sort(-1, descending=True, stable=True)
+        ordered, order = probs.sort(stable=True, dim=-1, descending=True)
         before = ordered.cumsum(-1) - ordered
         rank = torch.arange(V, device=logits.device)
         cut = rank >= _column([s.top_k or V for s in samplings], logits)

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 
 from groundup.infer.sampling import Sampling
 
-PREFILL_TOKENS = (
-    8192  # prompt tokens, padding counted, read in one step: bounds its memory, and how long the others wait
-)
+PREFILL_TOKENS = 8192  # prompt tokens, padding counted, read in one step: bounds its memory and the others' wait
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Request:
         return Sampling(self.temperature, self.top_k, self.top_p, self.min_p)
 
 
-@dataclass
+@dataclass(eq=False)
 class Ticket:
     """A request on its way: what it has got so far."""
 

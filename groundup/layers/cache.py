@@ -47,8 +47,5 @@ class Cache:
         self.lengths[target] = self.lengths[source]
 
     def clear(self, start: int = 0, stop: int | None = None) -> None:
-        """Rows `start` to `stop` have read nothing."""
-        for memory in self.layers:
-            for part in memory:
-                part[start:stop].zero_()
+        """Rows `start` to `stop` have read nothing; what their memory holds is never looked at."""
         self.lengths[start:stop].zero_()

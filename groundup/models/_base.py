@@ -84,8 +84,8 @@ class Scores:
 class Model(nn.Module):
     """Tokens in, hidden states out; one path for training and for decoding.
 
-    A subclass has `layers`, the embedding `tokens_table` and `head`, and writes `forward`, `memory` and, where the
-    initial weights are special, `initialize`.
+    A subclass has `config` and `lm_head` (None where it is tied) and writes `embedding`, `forward`, `memory` and, where
+    the initial weights are special, `initialize`.
     """
 
     shards: ClassVar[Mapping[str, Split]] = {}
@@ -94,7 +94,6 @@ class Model(nn.Module):
     """Format to the stock class that the weights map on by renaming; empty refuses by name."""
 
     config: ModelConfig
-    layers: nn.ModuleList
     lm_head: nn.Linear | None
 
     @property

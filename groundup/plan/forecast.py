@@ -65,7 +65,7 @@ class Forecast:
         rows = [
             ("machine", f"{machine.device_name}, {machine.cores} cores, {machine.memory / 2**30:.1f} GiB free"),
             ("  GFLOP/s", f"{rates}; takes {self.recipe.precision}"),
-            ("text", f"{self.text.bytes / 1e6:,.1f} MB in {self.text.files:,} files, xz {self.text.xz:.2f} bits per byte"),
+            ("text", f"{self.text.bytes / 1e6:,.1f} MB in {self.text.files:,} files, xz {self.text.xz:.2f} bits a byte"),
             ("model", f"{self.recipe.model.name}, {self.parameters / 1e6:.2f} M parameters: "
                       + ", ".join(f"{key} {model[key]}" for key in ("layers", "dim", "length") if key in model)
                       + f", vocabulary {self.recipe.tokenizer.tree().get('vocab_size', '?')}"),

@@ -6,7 +6,7 @@ from groundup.plan.text import Text
 SMALL = Law(E=0.65, A=26.0, B=78.0, a=0.35, b=0.35)
 """Shape of the law at 1 to 10 million parameters, in units of the text's own xz figure times 100: see `expected_bits`.
 
-The published laws are fitted above 1e18 FLOP and disagree by 0.7 nats at 1e15, so this one is our own; the exponents are
+The published laws are fitted above 1e18 FLOP and disagree by 0.7 nats at 1e15, so this one is our own; exponents are
 Muennighoff's (arXiv 2305.16264), the rest is fitted to this tool's runs (docs/diary.md).
 """
 

@@ -28,7 +28,7 @@ def context(width: int) -> int:
 def batch_rows(tokens: float, length: int) -> int:
     """Rows in a step for a stage of that many tokens.
 
-    8,192 tokens at 5 million, growing with the square root: small batches win when the steps are few (arXiv 2507.07101),
+    8,192 tokens at 5 million, growing with the square root: small batches win when steps are few (arXiv 2507.07101),
     and the square root meets nanochat's half a million tokens at 1e10 (its dev/LOG.md, 2026-02-05).
     """
     best = 8192 * math.sqrt(max(tokens, 1.0) / 5e6)

@@ -80,11 +80,11 @@ def talks(work: Work, split: Split) -> list[Conversation]:
 
 
 def _own(paths: Sequence[str], split: Split) -> list[Conversation]:
-    """The user's conversations; every twentieth is held out. Raises DataError where there are too few to hold one out."""
+    """The user's conversations; every twentieth is held out. Raises DataError where there are too few for that."""
     read = [talk for path in paths for talk in read_conversations(Path(path)) if not isinstance(talk, Unreadable)]
     if paths and len(read) < OWN_HELD_OUT:
         raise DataError(
-            f"{', '.join(paths)}: {len(read)} usable conversations; give at least {OWN_HELD_OUT}, of which one is held out"
+            f"{', '.join(paths)}: {len(read)} usable conversations; give at least {OWN_HELD_OUT}, one is held out"
         )
     held = split == "held_out"
     return [talk for number, talk in enumerate(read) if (number % OWN_HELD_OUT == OWN_HELD_OUT - 1) == held]

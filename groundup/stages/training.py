@@ -264,7 +264,7 @@ def _schedule(work: Work, settings: "Training") -> "Schedule":
 
 
 def _finished_before(work: Work) -> "Artifact | None":
-    """The newest finished artifact of this stage that differs in its minutes alone: this one goes on where it decayed."""
+    """The newest finished artifact of this stage that differs in its minutes alone: it is gone on with."""
     for artifact in reversed(work.store.all(work.name)):
         same = {**artifact.config, "minutes": None} == {**work.config, "minutes": None}
         if same and artifact.parents == work.parents and (artifact.path / "before_decay").exists():

@@ -1,4 +1,4 @@
-"""One stage of training from start to end: step, log, probe, save, watch the clock; go on after a kill, stop when asked.
+"""One stage of training from start to end: step, log, probe, save, watch the clock; survive a kill, stop when asked.
 
 The trainer knows none of this. What a stage decides by the clock is handed to `note`, on disk before it takes effect.
 """
@@ -75,7 +75,7 @@ def drive(
     flops_per_token: float = 0.0,
     rate: float = 0.0,
 ) -> Driven:
-    """Train until the schedule ends; the seconds of a `Pace` are those that are left, whether a kill came before or not.
+    """Train until the schedule ends; the seconds of a `Pace` are those that are left, after a kill too.
 
     `peak` is the learning rate at scale 1; `extra` gives more numbers for the log.
 

@@ -55,7 +55,6 @@ def test_length_counts_bytes_without_the_white_space_around() -> None:
     [
         ("It rained all day in the old town by the sea\n" * 30, "repeated_lines"),
         (SPAM, "top_2_gram"),
-        ("".join(f"w{number}x and so on we go " for number in range(300)), "top_3_gram"),
     ],
 )
 def test_repetition_is_dropped_by_the_rule_it_breaks(text: str, reason: str) -> None:

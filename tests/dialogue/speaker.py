@@ -1,18 +1,21 @@
-"""A real tiny model that can talk, made on the spot: a tokenizer of bytes, a Qwen3 of two layers, an engine."""
+"""Two real models that talk, made on the spot: one whose weights say a saying, one that babbles."""
 
 from functools import cache
+from itertools import pairwise
 
 import torch
-from groundup.infer.engine import Engine
 
 from groundup.dialogue import Dialogue
+from groundup.infer.engine import Engine
+from groundup.models._base import Model
 from groundup.models.qwen3 import Qwen3
 from groundup.tokenizer._base import Tokenizer
 from groundup.tokenizer.bpe import BPE
 from groundup.tokenizer.chat import Chat
+from groundup.tokenizer.special import ASSISTANT, END_OF_TURN
 
 LENGTH = 96
-SAYING = "The café is open: 日本 😀 naïve!"
+SAYING = "Hi, 日é😀ok!"
 
 
 @cache
@@ -21,38 +24,28 @@ def tokenizer() -> Tokenizer:
     return BPE(vocab_size=300, min_frequency=2).train(["the cat sat on the mat. " * 50])
 
 
-@cache
-def parrot() -> Qwen3:
-    """A model trained until it answers everything with `SAYING`."""
-    torch.manual_seed(0)
-    model = Qwen3(layers=2, dim=64, heads=2, length=LENGTH).build(tokenizer().vocab_size, seed=1)
-    return train(model)
-
-
-def untrained():
+def babbler() -> Model:
     """A model with its initial weights: it babbles bytes, and seldom ends."""
     return Qwen3(layers=2, dim=64, heads=2, length=LENGTH).build(tokenizer().vocab_size, seed=1).eval()
 
 
-def train(model):
-    """Teach it the saying."""
-    from groundup.corpus.conversation import Message
+def parrot() -> Model:
+    """A model that answers everything with `SAYING`: each token of it has a dimension, and points to the next token.
 
-    chat = Chat(tokenizer())
-    rows = [chat.render((Message("user", ask), Message("assistant", SAYING))) for ask in ("Hi", "Well?", "the cat sat")]
-    width = max(len(ids) for ids, _ in rows)
-    tokens = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in rows])
-    weights = torch.tensor([weights + [0.0] * (width - len(weights)) for _, weights in rows])
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(120):
-        scores = model.score(tokens[:, :-1], tokens[:, 1:])
-        loss = -(scores.logp * weights[:, 1:]).sum() / weights.sum()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    Blocks that add nothing (`residual_init="zero"`) make the model a table from a token to the next one.
+    """
+    model = Qwen3(layers=2, dim=64, heads=2, length=LENGTH, residual_init="zero").build(tokenizer().vocab_size)
+    special = tokenizer().special
+    chain = [special[ASSISTANT], *tokenizer().encode(SAYING), special[END_OF_TURN]]
+    assert len(set(chain)) == len(chain), "each token of the saying must have one successor"
+    with torch.no_grad():
+        model.head_weight.zero_()
+        for dimension, (token, following) in enumerate(pairwise(chain)):
+            model.embedding.weight[token] = torch.eye(64)[dimension]
+            model.head_weight[following, dimension] = 10.0
     return model.eval()
 
 
-def dialogue(model, rows: int = 4, length: int = LENGTH) -> Dialogue:
+def dialogue(model: Model, rows: int = 4) -> Dialogue:
     """A dialogue over a fresh engine."""
-    return Dialogue(Engine(model, rows=rows, length=length), Chat(tokenizer()))
+    return Dialogue(Engine(model, rows=rows, length=LENGTH), Chat(tokenizer()))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dialogue.speaker import LENGTH, SAYING, dialogue, parrot, untrained
+from dialogue.speaker import LENGTH, SAYING, babbler, dialogue, parrot
 from groundup.corpus.conversation import Message
 from groundup.errors import DataError
 from groundup.tokenizer.chat import Ending
@@ -30,7 +30,7 @@ def test_the_stream_is_the_reply_and_characters_come_whole():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_stream_and_reply_draw_the_same(seed):
-    speaker = dialogue(untrained())
+    speaker = dialogue(babbler())
     options = {"max_tokens": 30, "temperature": 1.0, "top_k": 50, "seed": seed}
     (reply,) = speaker.reply([ask("Hi")], **options)
     assert "".join(speaker.stream(ask("Hi"), **options)) == reply.message.content
@@ -44,7 +44,7 @@ def test_the_prompt_is_a_prefix_of_the_whole_conversation():
 
 
 def test_equal_conversations_get_different_samples_and_equal_seeds_the_same():
-    speaker = dialogue(untrained(), rows=3)
+    speaker = dialogue(babbler(), rows=3)
     first = speaker.reply([ask("Hi")] * 5, max_tokens=12, seed=1)
     assert len({tuple(reply.ids) for reply in first}) == 5
     assert first == speaker.reply([ask("Hi")] * 5, max_tokens=12, seed=1)
@@ -59,14 +59,14 @@ def test_a_reply_that_runs_out_of_tokens_is_cut():
 
 
 def test_a_reply_ends_with_the_context():
-    speaker = dialogue(untrained())
+    speaker = dialogue(babbler())
     talk = ask("x" * (LENGTH - 10))
     (reply,) = speaker.reply([talk], max_tokens=1000, temperature=1.0)
     assert len(reply.prompt) + len(reply.ids) <= LENGTH
 
 
 def test_too_long_a_question_is_refused():
-    speaker = dialogue(untrained())
+    speaker = dialogue(babbler())
     with pytest.raises(DataError, match=f"the context holds {LENGTH}.*write a shorter one"):
         speaker.reply([ask("x" * 200)], max_tokens=5)
     with pytest.raises(DataError, match="shorter"):
@@ -74,7 +74,7 @@ def test_too_long_a_question_is_refused():
 
 
 def test_a_stream_that_is_closed_leaves_the_engine_free():
-    speaker = dialogue(untrained(), rows=1)
+    speaker = dialogue(babbler(), rows=1)
     for _ in range(3):
         stream = speaker.stream(ask("Hi"), max_tokens=30)
         next(stream)
@@ -83,7 +83,7 @@ def test_a_stream_that_is_closed_leaves_the_engine_free():
 
 
 def test_fit_drops_the_oldest_turns_and_keeps_the_system_message():
-    speaker = dialogue(untrained())
+    speaker = dialogue(babbler())
     system = Message("system", "zz")
     turns = [Message(role, f"{n}" * 8) for n in range(6) for role in ("user", "assistant")]
     talk = (system, *turns, Message("user", "last"))
@@ -96,7 +96,7 @@ def test_fit_drops_the_oldest_turns_and_keeps_the_system_message():
 
 
 def test_fit_gives_up_room_before_it_refuses():
-    speaker = dialogue(untrained())
+    speaker = dialogue(babbler())
     talk = ask("x" * (LENGTH - 10))
     assert speaker.fit(talk, room=50) == talk
     with pytest.raises(DataError, match="shorter"):
@@ -104,4 +104,4 @@ def test_fit_gives_up_room_before_it_refuses():
 
 
 def test_nothing_asked_nothing_said():
-    assert dialogue(untrained()).reply([], max_tokens=5) == []
+    assert dialogue(babbler()).reply([], max_tokens=5) == []

@@ -5,7 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from dialogue.speaker import LENGTH, SAYING, dialogue, parrot, untrained
+from dialogue.speaker import LENGTH, SAYING, babbler, dialogue, parrot
 from groundup.serve.terminal import Settings, answer, talk
 
 CALM = Settings(temperature=0.0, top_p=None, max_tokens=60)
@@ -75,8 +75,8 @@ def test_commands_are_listed_and_a_typo_is_told():
 def test_reset_makes_the_next_reply_that_of_a_new_talk():
     fresh, again = screen(), screen()
     babble = Settings(temperature=0.0, top_p=None, max_tokens=10)
-    talk(dialogue(untrained()), babble, fresh, typed(["the cat"]))
-    talk(dialogue(untrained()), babble, again, typed(["mat", "/reset", "the cat"]))
+    talk(dialogue(babbler()), babble, fresh, typed(["the cat"]))
+    talk(dialogue(babbler()), babble, again, typed(["mat", "/reset", "the cat"]))
     assert shown(again).endswith(shown(fresh).partition("model")[2])
 
 
@@ -111,6 +111,6 @@ def test_ctrl_c_at_the_prompt_says_how_to_leave():
 def test_what_a_model_says_cannot_drive_the_terminal():
     console = Console(file=StringIO(), width=200, force_terminal=True)
     for seed in range(4):
-        answer(dialogue(untrained()), "Hi", Settings(temperature=3.0, top_p=None, max_tokens=60, seed=seed), console)
+        answer(dialogue(babbler()), "Hi", Settings(temperature=3.0, top_p=None, max_tokens=60, seed=seed), console)
     assert "\x1b" not in shown(console)
     assert "\x07" not in shown(console)

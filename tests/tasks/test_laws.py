@@ -6,8 +6,6 @@ from groundup.config import Folder
 from groundup.tasks._base import Task
 from tasks.shelf import documents
 
-NAMES = Folder("tasks").choices()
-
 
 def made(name: str) -> Task:
     task = Folder("tasks").find(name)()
@@ -16,7 +14,7 @@ def made(name: str) -> Task:
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Folder("tasks").choices())
 def test_gold_answer_is_right_and_silence_is_not(name, split):
     task = made(name)
     examples = task.examples(split, 40, 1, documents(split))
@@ -26,7 +24,7 @@ def test_gold_answer_is_right_and_silence_is_not(name, split):
         assert task.score(example, "") == 0.0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Folder("tasks").choices())
 def test_answers_of_other_questions_are_seldom_right(name):
     task = made(name)
     examples = task.examples("held_out", 60, 1, documents("held_out"))
@@ -37,7 +35,7 @@ def test_answers_of_other_questions_are_seldom_right(name):
     assert right <= limit
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Folder("tasks").choices())
 def test_splits_share_no_example(name):
     task = made(name)
     train, held_out = (
@@ -48,14 +46,14 @@ def test_splits_share_no_example(name):
     assert not train & held_out
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Folder("tasks").choices())
 def test_same_arguments_same_examples(name):
     task, shelf = made(name), documents("train")
     assert task.examples("train", 20, 3, shelf) == task.examples("train", 20, 3, shelf)
     assert task.examples("train", 20, 3, shelf) != task.examples("train", 20, 4, shelf)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", Folder("tasks").choices())
 def test_never_more_than_asked_and_none_of_nothing(name):
     task = made(name)
     assert len(task.examples("train", 7, 1, documents("train"))) <= 7

@@ -19,7 +19,7 @@ class Length(Filter):
         """Drop with `too_short` or `too_long`; the value is the size in bytes."""
         size = float(len(document.text.strip().encode("utf-8", "replace")))
         if size < self.minimum:
-            return Verdict(False, "too_short", size, self.minimum)
+            return Verdict(False, "too_short", size, float(self.minimum))
         if size > self.maximum:
-            return Verdict(False, "too_long", size, self.maximum)
+            return Verdict(False, "too_long", size, float(self.maximum))
         return KEPT
