@@ -8,6 +8,7 @@ the user's files it looks at, and its own version: so a second `run` does nothin
 what depends on it. Nothing here imports torch: to see that there is nothing to do must be quick.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -172,8 +173,6 @@ def _stamp(setting: str, paths: Sequence[str], store: Store) -> str:
 
     Files that are gone make the stage stale; it says so itself when it is made.
     """
-    from groundup.corpus.streams import digest
-
     known = store.read_json("inputs.json") if (store.root / "inputs.json").is_file() else {}
     seen: dict[str, list[Any]] = {}
     try:
@@ -181,12 +180,17 @@ def _stamp(setting: str, paths: Sequence[str], store: Store) -> str:
             stat = path.stat()
             old = known.get(str(path))
             same = old is not None and old[:2] == [stat.st_size, stat.st_mtime_ns]
-            seen[str(path)] = [stat.st_size, stat.st_mtime_ns, old[2] if same else digest(path)]
+            seen[str(path)] = [stat.st_size, stat.st_mtime_ns, old[2] if same else _digest(path)]
     except (DataError, OSError) as error:
         return f"not readable: {error}"
     if any(known.get(path) != row for path, row in seen.items()):
         store.write_json("inputs.json", {**known, **seen})
     return fingerprint(sorted((path, row[0], row[2]) for path, row in seen.items()))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _input_files(setting: str, paths: Sequence[str]) -> list[Path]:

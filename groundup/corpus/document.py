@@ -3,6 +3,7 @@
 Source.shards() ─► Shard ─► Source.read(shard) ─► Document | Unreadable ─► Filter.judge ─► Verdict
 """
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,12 +101,10 @@ class Source(Component):
 
     def manifest(self, content: bool = False) -> list[InputFile]:
         """Every input file with size and time, and with its sha256 when the `content` is asked for."""
-        from groundup.corpus.streams import digest
-
         files = []
         for path in sorted({shard.path for shard in self.shards()}):
             status = Path(path).stat()
-            files.append(InputFile(path, status.st_size, status.st_mtime_ns, digest(Path(path)) if content else ""))
+            files.append(InputFile(path, status.st_size, status.st_mtime_ns, _digest(path) if content else ""))
         return files
 
     def held_out(self, document_id: str) -> bool | None:
@@ -115,3 +114,8 @@ class Source(Component):
     def facts(self) -> dict[str, Any]:
         """What a report should say about this input, beyond counts."""
         return {}
+
+
+def _digest(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

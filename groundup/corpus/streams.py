@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import hashlib
 import json
 import lzma
 import zlib
@@ -175,9 +174,3 @@ def record(line: bytes) -> tuple[Any, bool]:
         raise DataError(f"not JSON: {error.msg} at column {error.colno}") from None
     except RecursionError:
         raise DataError("not usable JSON: nested too deep") from None
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file as it is stored."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

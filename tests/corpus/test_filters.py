@@ -33,11 +33,6 @@ def test_every_filter_is_pure_and_names_what_it_drops(name: str) -> None:
         assert verdict.kept or (verdict.reason and verdict.value != verdict.threshold)
 
 
-@pytest.mark.parametrize("name", ["conversation", "crew", "dedup", "repair", "streams", "words"])
-def test_the_examples_of_the_room_hold(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(f"groundup.corpus.{name}")).failed == 0
-
-
 @pytest.mark.parametrize("name", FILTERS.choices())
 def test_the_examples_of_every_filter_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"groundup.corpus.filters.{name}"))

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -192,8 +191,8 @@ def test_text_in_an_old_encoding_is_repaired_and_marked(tmp_path: Path) -> None:
 def test_the_manifest_names_every_file_once(tmp_path: Path) -> None:
     write_examples(tmp_path)
     files = [file for source in open_spec(str(tmp_path)).sources for file in source.manifest(content=True)]
-    assert sorted(os.path.basename(file.path) for file in files) == sorted(os.listdir(tmp_path))
-    assert all(len(file.sha256) == 64 and file.bytes == os.stat(file.path).st_size for file in files)
+    assert sorted(file.path for file in files) == sorted(str(path) for path in tmp_path.iterdir())
+    assert all(len(file.sha256) == 64 and file.bytes == Path(file.path).stat().st_size for file in files)
 
 
 def test_the_embedded_corpus_is_the_library_of_this_interpreter() -> None:

@@ -20,10 +20,10 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
-    ".xz": lzma.compress,
+    ".xz": lambda data: lzma.compress(data, preset=0),
     ".zst": zstandard.ZstdCompressor().compress,
 }
-TEXT = b"".join(b"line %d of a text that does not pack well: %d\n" % (number, number**7) for number in range(50_000))
+TEXT = b"".join(b"line %d of a text that does not pack well: %d\n" % (number, number**7) for number in range(30_000))
 
 
 def packed(folder: Path, packing: str, data: bytes = TEXT) -> Path:
@@ -38,7 +38,7 @@ def test_a_packed_file_reads_as_the_plain_one(packing: str, tmp_path: Path) -> N
     assert b"".join(chunks(path)) == TEXT
     assert whole(path, "x", len(TEXT)) == TEXT
     found = list(lines(path, "x", 1000))
-    assert [line[0] for line in found if not isinstance(line, Unreadable)] == list(range(1, 50_001))
+    assert [line[0] for line in found if not isinstance(line, Unreadable)] == list(range(1, 30_001))
     assert b"".join(line[1] for line in found if not isinstance(line, Unreadable)) == TEXT
 
 
@@ -58,10 +58,8 @@ def test_what_is_before_a_break_is_read_and_the_break_is_named(packing: str, tmp
     assert (last.reason, last.path) == ("broken_archive", str(path))
     assert str(path) in last.detail
     least = 0.15 if packing == ".bz2" else 0.5  # bzip2 unpacks in blocks of 900 kB
-    assert len(good) > 50_000 * least
-    assert (
-        b"".join(line[1] for line in good if not isinstance(line, Unreadable)) == TEXT[: sum(len(x[1]) for x in good)]
-    )
+    assert len(good) > 30_000 * least
+    assert TEXT.startswith(b"".join(line[1] for line in good if not isinstance(line, Unreadable)))
 
 
 @pytest.mark.parametrize("packing", [packing for packing in PACKERS if packing])

@@ -161,3 +161,13 @@ def test_a_timed_cosine_and_a_stage_without_an_end_are_refused_by_name() -> None
         schedule("cosine", warmup=2, decay=0.5, floor=0.0, seconds=3.0)
     with pytest.raises(ConfigError, match="neither steps nor minutes"):
         schedule("wsd", warmup=2, decay=0.5, floor=0.0)
+
+
+def test_a_stage_that_is_shortened_decays_at_once_and_ends_on_its_new_time() -> None:
+    pace = Pace(seconds=100, warmup=0, decay=0.5)
+    for done in range(1, 201):
+        pace.observe(done, done * 0.1)
+    assert pace.shorten(20.0) == 40.0
+    _, clock = run(pace, lambda now: 0.1, done=200, clock=20.0)
+    assert pace.decay_start == pytest.approx(201, abs=1)
+    assert clock == pytest.approx(40, rel=0.02)
