@@ -4,6 +4,7 @@ Relational, on Daft, over verdicts and signatures; texts are read for the few pa
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from groundup.corpus.judge import sketch
 from groundup.corpus.split import HeldOut
 from groundup.corpus.tables import BATCH_BITS
 from groundup.corpus.words import Hashes
+from groundup.errors import DataError
 
 # Jaccard likeness of the sets of runs of 5 words above which two documents are near copies (Lee et al. 2022).
 NEAR = 0.8
@@ -51,11 +53,14 @@ class Decisions:
 
 
 def relate(paths: Sequence[Path], held_out: HeldOut) -> Decisions:
-    """Decide on all documents in the files of pass 1. Raises DataError as `HeldOut` does."""
+    """Decide on all documents in the files of pass 1. Raises DataError as `HeldOut` does, and when no document is left."""
     daft = _daft()
     col = daft.col
-    kept = daft.read_parquet([str(path) for path in paths]).where(col("kept"))
+    judged = daft.read_parquet([str(path) for path in paths])
+    kept = judged.where(col("kept"))
     light = kept.select("key", "id", "bytes", "content", "pinned").to_pydict()
+    if not light["key"]:
+        raise DataError(_why_nothing(judged.select("id", "reason", "detail").to_pydict()))
     names = dict(zip(light["key"], light["id"], strict=True))
     held_out.check(light["id"])
     decisions = Decisions()
@@ -68,6 +73,14 @@ def relate(paths: Sequence[Path], held_out: HeldOut) -> Decisions:
     for key, (likeness, other) in _near(pairs, paths).items():
         decisions.drops[key] = Drop("near_duplicate", round(likeness, 4), NEAR, names[other])
     return decisions
+
+
+def _why_nothing(rows: Mapping[str, list[str]]) -> str:
+    """What became of the documents when none is left: reasons by number, and one example."""
+    counts = Counter(rows["reason"]).most_common(3)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts) or "the files are empty"
+    example = next(filter(None, rows["detail"]), f"the first is {rows['id'][0]}" if rows["id"] else "")
+    return f"no document is left of {len(rows['id'])} ({reasons}): {example or 'give more text'}"
 
 
 def _daft() -> Any:

@@ -52,7 +52,7 @@ class HeldOut(Config):
             held.add(free[0][1])
         if not held or len(held) == len(ordered):
             raise DataError(
-                f"{len(ordered)} documents, {len(held)} of them held out: at least one is needed to learn from and one "
-                "to measure on; give more text, or change held_out.ids"
+                f"{len(held)} of {len(ordered)} documents would be held out: at least one is needed to learn from and "
+                "one to measure on; give more text, or change held_out.ids"
             )
         return held

@@ -90,8 +90,8 @@ class Gpt2Model(Model):
     def __init__(self, config: Gpt2, vocab_size: int) -> None:
         super().__init__()
         self.config = config
-        self.wte = nn.Embedding(vocab_size, config.dim)
-        self.wpe = nn.Embedding(config.length, config.dim)
+        self.wte = nn.Embedding(vocab_size, config.dim, _weight=torch.empty(vocab_size, config.dim))
+        self.wpe = nn.Embedding(config.length, config.dim, _weight=torch.empty(config.length, config.dim))
         self.drop = nn.Dropout(config.dropout)
         self.h = nn.ModuleList(Gpt2Block(config) for _ in range(config.layers))
         self.ln_f = nn.LayerNorm(config.dim, EPS)

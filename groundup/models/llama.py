@@ -92,7 +92,7 @@ class LlamaModel(Model):
         super().__init__()
         self.config = config
         self.head_dim = config.head_dim or config.dim // config.heads
-        self.embed_tokens = nn.Embedding(vocab_size, config.dim)
+        self.embed_tokens = nn.Embedding(vocab_size, config.dim, _weight=torch.empty(vocab_size, config.dim))
         self.layers = nn.ModuleList(LlamaBlock(config, self.qk_norm) for _ in range(config.layers))
         self.norm = RMSNorm(config.dim, config.eps)
         self.lm_head = None if config.tied else nn.Linear(config.dim, vocab_size, bias=False)

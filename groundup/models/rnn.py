@@ -57,7 +57,7 @@ class RnnModel(Model):
     def __init__(self, config: Rnn, vocab_size: int) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(vocab_size, config.dim)
+        self.embed_tokens = nn.Embedding(vocab_size, config.dim, _weight=torch.empty(vocab_size, config.dim))
         self.layers = nn.ModuleList(RnnBlock(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.dim)
         self.lm_head = None if config.tied else nn.Linear(config.dim, vocab_size, bias=False)

@@ -213,8 +213,26 @@ def test_what_is_before_a_break_stays(texts: Path, tmp_path: Path) -> None:
 
 def test_a_text_too_small_to_split_is_refused(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text(prose(1), encoding="utf-8")
-    with pytest.raises(DataError, match="1 documents, 1 of them held out"):
+    with pytest.raises(DataError, match="1 of 1 documents would be held out"):
         build(tmp_path / "one.txt", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "short", r"no document is left of 1 \(1 too_short\): the first is a.txt"),
+        ("a.txt", "", r"no document is left of 0 \(the files are empty\): give more text"),
+        (
+            "a.jsonl",
+            '{"n": 1}\n{"n": 2}\n',
+            r"no document is left of 2 \(2 no_text\): .*a.jsonl: line 1: no text; rename",
+        ),
+    ],
+)
+def test_data_of_which_nothing_is_left_says_why(name: str, text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        build(tmp_path / name, tmp_path / "out")
 
 
 def test_documents_of_no_corpus_are_refused(tmp_path: Path) -> None:
