@@ -11,7 +11,7 @@ NO_GPU = "needs a CUDA device, this machine has none"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the first import of torch: it reads how many threads it may use only then."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    workers = config.getoption("numprocesses", default=None) or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(min(2, max(1, (os.cpu_count() or 1) // workers))))
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     shapes.install()

@@ -53,7 +53,7 @@ class Decisions:
 
 
 def relate(paths: Sequence[Path], held_out: HeldOut) -> Decisions:
-    """Decide on all documents in the files of pass 1. Raises DataError as `HeldOut` does, and when no document is left."""
+    """Decide on all documents in the files of pass 1. Raises DataError as `HeldOut` does, and when none is left."""
     daft = _daft()
     col = daft.col
     judged = daft.read_parquet([str(path) for path in paths])

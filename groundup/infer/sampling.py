@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from groundup.errors import ConfigError
@@ -39,10 +40,12 @@ class Sampling:
                 raise ConfigError(f"{name}={value} is not a share; use a number over 0 and up to 1, or leave it out")
 
 
-def sample(logits: Tensor, samplings: Sequence[Sampling], uniforms: np.ndarray) -> tuple[Tensor, Tensor]:
-    """One token `(n,)` int64 for each row of `logits` `(n, V)`, and its log-probability `(n,)` float32.
+def sample(
+    logits: Float[Tensor, "n V"], samplings: Sequence[Sampling], uniforms: Float[np.ndarray, " n"]
+) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
+    """One token for each row of logits, and its log-probability.
 
-    `uniforms` `(n,)` are numbers in [0, 1). The log-probability is the model's own, before temperature and cuts.
+    `uniforms` are numbers in [0, 1). The log-probability is the model's own, before temperature and cuts.
     """
     logits = logits.float()
     greedy = torch.tensor([s.temperature == 0 for s in samplings], device=logits.device)

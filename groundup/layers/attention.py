@@ -2,8 +2,9 @@
 
 All attention of the house passes `attend`, the one place that chooses how it is computed:
 
-    plain   batched matmuls and a softmax over the causal half; saves the probabilities. Fastest in training on a CPU.
-    sdpa    PyTorch's scaled_dot_product_attention: memory linear in T; the way on a GPU and for long rows.
+    plain   batched matmuls around a softmax, over the causal half of the square; the faster one on a CPU: on two cores
+            in bfloat16 at T = 256 61 ms against 122 forward and backward, and 2.6 against 6.0 ms to decode 128 rows
+    sdpa    PyTorch's scaled_dot_product_attention: memory linear in T; on a GPU, and where rows are long
 """
 
 import math
@@ -12,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -72,16 +74,18 @@ class Sight:
         return hidden[:, None]
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, backend: Backend | None = None) -> Tensor:
-    """Softmax attention of `q` `(B, H, T, d)` over `k`, `v` `(B, H or a divisor, n_keys, d)`, as `(B, T, H·d)`."""
+def attend(
+    q: Float[Tensor, "B H T d"],
+    k: Float[Tensor, "B G K d"],
+    v: Float[Tensor, "B G K d"],
+    sight: Sight,
+    backend: Backend | None = None,
+) -> Float[Tensor, "B T Hd"]:
+    """Softmax attention of the queries over the `K` keys they see; `G` heads of keys serve `H / G` of queries each."""
     if backend is None:
         backend = "plain" if _plain_is_faster(q, sight) else "sdpa"
     if backend == "plain":
-        groups = q.shape[1] // k.shape[1]
-        if groups > 1:
-            k, v = (x.repeat_interleave(groups, 1) for x in (k, v))
-        result: Tensor = _Plain.apply(q, k, v, sight)  # type: ignore[no-untyped-call]
-        return result
+        return _attend_square(q, k, v, sight) if sight.square else _attend_grouped(q, k, v, sight)
     hidden = sight.hidden
     causal = hidden is None and not sight.full
     seen = None if hidden is None else ~hidden
@@ -90,7 +94,27 @@ def attend(q: Tensor, k: Tensor, v: Tensor, sight: Sight, backend: Backend | Non
 
 
 def _plain_is_faster(q: Tensor, sight: Sight) -> bool:
-    return q.device.type == "cpu" and q.requires_grad and sight.square and sight.n_keys <= PLAIN_LENGTH
+    return q.device.type == "cpu" and (q.shape[2] == 1 or sight.n_keys <= PLAIN_LENGTH)
+
+
+def _attend_square(q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
+    """The queries' own tokens are the keys: training, and the reading of a prompt."""
+    groups = q.shape[1] // k.shape[1]
+    if groups > 1:
+        k, v = (x.repeat_interleave(groups, 1) for x in (k, v))
+    out: Tensor = _Plain.apply(q, k, v, sight)  # type: ignore[no-untyped-call]
+    return out
+
+
+def _attend_grouped(q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
+    """Few queries and many keys: those that share a head of keys are rows of one matmul, nothing is repeated."""
+    B, H, T, d = q.shape
+    k, v = k.flatten(0, 1), v.flatten(0, 1)
+    logits = torch.bmm((q * d**-0.5).reshape(len(k), -1, d), k.transpose(1, 2)).view(B, H, T, -1)
+    if sight.hidden is not None:
+        logits = logits.masked_fill(sight.hidden, -math.inf)
+    out = torch.bmm(torch.softmax(logits, -1, dtype=q.dtype).view(len(k), -1, logits.shape[-1]), v)
+    return out.view(B, H, T, d).transpose(1, 2).flatten(2)
 
 
 class _Plain(torch.autograd.Function):
@@ -112,9 +136,10 @@ class _Plain(torch.autograd.Function):
                 logits[:, :, start:].masked_fill_(later[: stop - start, : stop - start], -math.inf)
             elif hidden is not None:
                 logits.view(B, H, stop - start, stop).masked_fill_(hidden[:, :, start:stop, :stop], -math.inf)
-            probs = torch.softmax(logits, -1)
+            probs = torch.softmax(logits, -1, dtype=q.dtype)  # on CUDA autocast would widen it
             out[:, start:stop] = torch.bmm(probs, v[:, :stop]).view(B, H, stop - start, d).transpose(1, 2)
-            kept.append(probs)
+            if any(ctx.needs_input_grad[:3]):
+                kept.append(probs)
         ctx.save_for_backward(q, k, v, *kept)
         return out.view(B, T, H * d)
 

@@ -8,6 +8,7 @@ cross-entropy does, Wijmans et al. 2024, arXiv 2411.09009).
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -26,11 +27,13 @@ class LogProbs(NamedTuple):
     entropy: Tensor | None
 
 
-def log_probs(hidden: Tensor, weight: Tensor, targets: Tensor, entropy: bool = False) -> LogProbs:
+def log_probs(
+    hidden: Float[Tensor, "*rows D"], weight: Float[Tensor, "V D"], targets: Int[Tensor, "*rows"], entropy: bool = False
+) -> LogProbs:
     """The log-probability of `targets` `(B, T)` under `softmax(hidden @ weight.T)`.
 
-    `hidden` is `(B, T, D)`, `weight` `(V, D)`; `lse` is the log of the sum of the exponentials of the logits.
-    Differentiable in hidden and weight, whichever of the results the loss uses.
+    `lse` is the log of the sum of the exponentials of the logits. Differentiable in hidden and weight, whichever of the
+    results the loss uses.
     """
     dtype = compute_dtype(hidden)
     rows = hidden.reshape(-1, hidden.shape[-1]).to(dtype)

@@ -24,7 +24,10 @@ class RMSNorm(nn.Module):
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """RMSNorm as one autograd node; statistics in float32, result in the autocast dtype."""
-    result: Tensor = _RmsNorm.apply(x, weight, eps, compute_dtype(x))  # type: ignore[no-untyped-call]
+    dtype = compute_dtype(x)
+    if not torch.is_grad_enabled():
+        return _scaled(x, inverse_rms(x, eps), weight, dtype)
+    result: Tensor = _RmsNorm.apply(x, weight, eps, dtype)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -35,7 +38,7 @@ class _RmsNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
         scale = inverse_rms(x, eps)
         ctx.save_for_backward(x, weight, scale)
-        return (x * scale.to(x.dtype)).to(dtype).mul_(weight.to(dtype))
+        return _scaled(x, scale, weight, dtype)
 
     @staticmethod
     @once_differentiable
@@ -49,6 +52,10 @@ class _RmsNorm(torch.autograd.Function):
         mean = (product @ gain).unsqueeze(-1).div_(-dim)
         grad_x = normed.mul_(mean).addcmul_(grad, gain).to(x.dtype).mul_(scale)
         return grad_x, grad_weight.to(weight.dtype), None, None
+
+
+def _scaled(x: Tensor, scale: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+    return (x * scale.to(x.dtype)).to(dtype).mul_(weight.to(dtype))
 
 
 def inverse_rms(x: Tensor, eps: float) -> Tensor:

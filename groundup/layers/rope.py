@@ -3,24 +3,32 @@
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def rotation(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the angles at `positions` `(B or 1, T)`, as `(B or 1, 1, T, head_dim / 2)` float32."""
+def rotation(
+    positions: Int[Tensor, "rows T"], head_dim: int, theta: float
+) -> tuple[Float[Tensor, "rows 1 T half"], Float[Tensor, "rows 1 T half"]]:
+    """Cosines and sines of the angles at each position, float32."""
     exponents = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
     angles = positions[:, None, :, None].float() * theta**-exponents
     return angles.cos(), angles.sin()
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair of `x` `(B, H, T, head_dim)` by its position's angle.
+def rotate(
+    x: Float[Tensor, "B H T d"], cos: Float[Tensor, "#B 1 T half"], sin: Float[Tensor, "#B 1 T half"]
+) -> Float[Tensor, "B H T d"]:
+    """Turn each pair of `x` by its position's angle.
 
     The result is contiguous in this order of dimensions, which the matmuls of attention want; its gradient is laid out
     as `(B, T, H, head_dim)`, which the projections want.
     """
-    result: Tensor = _Rotate.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[no-untyped-call]
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    if not torch.is_grad_enabled():
+        return _turn(x, cos, sin, 1, torch.empty(x.shape, dtype=x.dtype, device=x.device))
+    result: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
     return result
 
 

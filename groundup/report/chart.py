@@ -12,7 +12,7 @@ from groundup.report.units import count
 WIDTH, HEIGHT = 420, 230  # on a phone the letters then keep nearly their size
 LEFT, RIGHT, TOP, BOTTOM = 46, 50, 12, 40
 POINTS = 240  # to draw; more than one for every two pixels is not seen
-LABEL_GAP = 13  # between the values at the ends of two lines
+LABEL_GAP = 15  # between the values at the ends of two lines
 
 
 @dataclass(frozen=True)

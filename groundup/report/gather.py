@@ -50,8 +50,8 @@ class Run:
 
     @cached_property
     def about(self) -> Row:
-        """What `run.json` says: format, when the run was made, by which groundup."""
-        return _read_json(self.root / "run.json")
+        """What `run.json` says: format, when the run was made, by what groundup. Raises StoreError if damaged."""
+        return self._json("run.json")
 
     @cached_property
     def artifacts(self) -> dict[str, Artifact]:
@@ -60,10 +60,10 @@ class Run:
 
     @cached_property
     def settings(self) -> list[Setting]:
-        """Every setting of the resolved recipe. Raises ConfigError when `recipe.toml` is damaged."""
+        """Every setting of the resolved recipe. Raises ConfigError or StoreError when its files are damaged."""
         path = self.root / "recipe.toml"
         flat = leaves(read_toml(path)) if path.is_file() else {}
-        origins = _read_json(self.root / "origins.json")
+        origins = self._json("origins.json")
         return [Setting(field, value, origins.get(field, DEFAULT)) for field, value in flat.items()]
 
     @cached_property
@@ -104,14 +104,13 @@ class Run:
         """Time that the stages took, together."""
         return sum(artifact.seconds for artifact in self.artifacts.values())
 
+    def _json(self, name: str) -> Row:
+        return Store(self.root).read_json(name) if (self.root / name).is_file() else {}
+
 
 def gather(root: Path) -> Run:
     """The run in the folder `root`."""
     return Run(root)
-
-
-def _read_json(path: Path) -> Row:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _rows(path: Path) -> Iterator[Row]:

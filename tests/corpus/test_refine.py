@@ -225,7 +225,7 @@ def test_a_text_too_small_to_split_is_refused(tmp_path: Path) -> None:
         (
             "a.jsonl",
             '{"n": 1}\n{"n": 2}\n',
-            r"no document is left of 2 \(2 no_text\): .*a.jsonl: line 1: no text; rename",
+            r"no document is left of 2 \(2 no_text\): .*jsonl: line 1: no text; rename",
         ),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from groundup.errors import StoreError
 from groundup.report.gather import Setting, gather
 from report.example_run import FACTS, build, print_of
 
@@ -85,6 +86,12 @@ def test_samples_of_one_step_stand_together_and_stages_apart(written: Callable[[
     ]  # fmt: skip
     samples = gather(written("samples", lines)).samples
     assert [(row["step"], row["text"]) for row in samples] == [(100, "2"), (100, "4"), (10, "5")]
+
+
+def test_a_damaged_file_is_named(finished: Path) -> None:
+    (finished / "origins.json").write_text("{")
+    with pytest.raises(StoreError, match=r"origins\.json"):
+        gather(finished).settings
 
 
 def test_a_run_that_stands_in_the_middle(tmp_path: Path) -> None:
