@@ -1,11 +1,13 @@
 """A conversation in, a reply out. Chat, evaluation, roll-outs and the server all come through here."""
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+
+import torch
 
 from groundup.corpus.conversation import Conversation, Message
 from groundup.errors import DataError
@@ -13,6 +15,9 @@ from groundup.events import SILENT, Reporter
 from groundup.infer.engine import Engine
 from groundup.infer.schedule import Request
 from groundup.tokenizer.chat import Chat, Ending
+
+SCORED_ROWS = 32
+"""Conversations that are scored in one pass."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class Dialogue:
         top_p: float | None = None,
         min_p: float | None = None,
         seed: int = 0,
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """The next message in pieces, as they come: together the text that `reply` gives for the same arguments.
 
         A character whose bytes are spread over tokens comes whole, with the last of them. Closing the iterator
@@ -91,6 +96,25 @@ class Dialogue:
         if rest := decoder.decode(b"", final=True):
             yield rest
 
+    def choose(self, questions: Sequence[Sequence[Conversation]]) -> list[int]:
+        """The option of each question whose last message the model finds likeliest; all its options end alike.
+
+        Raises DataError when an option does not fit in the context.
+        """
+        logps = iter(self.logps([option for options in questions for option in options]))
+        scores = [[next(logps) for _ in options] for options in questions]
+        return [max(range(len(row)), key=row.__getitem__) for row in scores]
+
+    def logps(self, conversations: Sequence[Conversation]) -> list[float]:
+        """The log-probability of the last message of each conversation, with its end of turn, in nats.
+
+        Raises DataError when a conversation does not fit in the context.
+        """
+        found: list[float] = []
+        for start in range(0, len(conversations), SCORED_ROWS):
+            found += self._logps(conversations[start : start + SCORED_ROWS])
+        return found
+
     def fit(self, conversation: Conversation, room: int) -> Conversation:
         """The conversation without its oldest turns, as many as must go to leave `room` tokens for the reply.
 
@@ -106,6 +130,22 @@ class Dialogue:
         last = (*system, *turns[starts[-1] if starts else 0 :])
         self._check(self.chat.prompt(last))
         return last
+
+    @torch.inference_mode()
+    def _logps(self, conversations: Sequence[Conversation]) -> list[float]:
+        rendered = [ids for ids, _ in self.chat.render_batch(conversations)]
+        starts = [len(self.chat.prompt(conversation[:-1])) for conversation in conversations]
+        width = max(map(len, rendered))
+        self._check(range(width - 1))
+        device = self.engine.model.head_weight.device
+        tokens = torch.zeros(len(rendered), width, dtype=torch.int64)
+        weights = torch.zeros(len(rendered), width - 1)
+        for row, (ids, start) in enumerate(zip(rendered, starts, strict=True)):
+            tokens[row, : len(ids)] = torch.tensor(ids)
+            weights[row, start - 1 : len(ids) - 1] = 1.0
+        tokens, weights = tokens.to(device), weights.to(device)
+        scores = self.engine.model.score(tokens[:, :-1], tokens[:, 1:])
+        return [float(total) for total in (scores.logp * weights).sum(1)]
 
     def _request(self, conversation: Conversation, max_tokens: int, seed: int, options: dict[str, Any]) -> Request:
         prompt = self.chat.prompt(conversation)

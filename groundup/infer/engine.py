@@ -6,7 +6,7 @@ on live rows only.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +71,11 @@ class Engine:
         return self._length
 
     @property
+    def model(self) -> Model:
+        """The model that generates: in the engine's precision, and in evaluation mode."""
+        return self._model
+
+    @property
     def busy(self) -> bool:
         """Some request is not done."""
         return bool(self._tickets)
@@ -102,7 +107,7 @@ class Engine:
                 n_done = now
         return [Completion(ticket.ids, ticket.logps, ticket.stopped) for ticket in tickets]
 
-    def stream(self, request: Request) -> Iterator[Event]:
+    def stream(self, request: Request) -> Generator[Event, None, None]:
         """The tokens of one request as they come; closing the iterator early cancels it."""
         ticket = self._submit(request)
         shown = 0

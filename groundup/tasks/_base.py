@@ -16,12 +16,18 @@ Split = Literal["train", "held_out"]
 
 @dataclass(frozen=True)
 class Example:
-    """One question. `kind` names the sort of question; `expected` holds what the score looks for, if not the answer."""
+    """One question. `kind` names the sort of question; `expected` holds what the score looks for, if not the answer.
+
+    A multiple-choice question may give `options` too: conversations that end alike, of which number `right` is true.
+    The choice is the one in which the model finds the last message likeliest.
+    """
 
     question: str
     answer: str
     kind: str = ""
     expected: tuple[str, ...] = ()
+    options: tuple[Conversation, ...] = ()
+    right: int = 0
 
 
 class Task(Component):

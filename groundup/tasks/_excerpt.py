@@ -32,6 +32,13 @@ COUNTED = 24_000
 """Characters of a document whose words are counted, in pieces spread over all of it."""
 
 
+MORE = "Quote another passage from the same text:"
+N_SNIPPETS = 4
+"""Of a document: several short ones tell more about it than a long one of the same size."""
+MIN_PAGE = 200
+"""Bytes below which a page would often hold no whole sentence."""
+
+
 def size(text: str) -> int:
     """Length in UTF-8 bytes."""
     return len(text.encode("utf-8", "surrogatepass"))
@@ -78,6 +85,38 @@ def open_at_random(document: Document, random: random.Random, max_bytes: int) ->
     first = 1 if start > 0 else 0
     last = len(page.spans) - (1 if start + length >= len(document.text) else 2)
     return Page(page.quote(first, last) if first <= last else "", code)
+
+
+def snippets(document: Document, random: random.Random, count: int, max_bytes: int, avoid: str) -> list[str]:
+    """`count` short pieces from random places, each from the start of a sentence or line; fewer where there is no room.
+
+    They share no sentence with each other or with the passage `avoid`.
+    """
+    found: list[str] = []
+    for _ in range(4 * count):
+        page = open_at_random(document, random, max(max_bytes, MIN_PAGE))
+        if len(found) == count or not page.spans:
+            break
+        start, end = random.choice(page.spans)
+        piece = cut(page.text[start : start + max_bytes], max_bytes)
+        if len(piece) > 20 and not any(page.text[start:end][:20] in other for other in (avoid, *found)):
+            found.append(piece)
+    return found
+
+
+def more(document: Document, passage: str, max_bytes: int, random: random.Random) -> str:
+    """The request for another passage of a document, of which it shows snippets; `passage` is to be the reply."""
+    room = max_bytes - size(passage) - size(MORE)
+    pieces = snippets(document, random, N_SNIPPETS, room // N_SNIPPETS - len("\n\n"), passage)
+    return "\n\n".join((MORE, *pieces))
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """The beginning of a text, cut at a space where there is one."""
+    if size(text) <= max_bytes:
+        return text
+    short = text.encode("utf-8", "ignore")[:max_bytes].decode("utf-8", "ignore")
+    return short[: short.rstrip().rfind(" ")] if " " in short.strip() else short
 
 
 def words(text: str) -> list[str]:

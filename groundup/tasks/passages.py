@@ -9,9 +9,9 @@ from pydantic import Field
 
 from groundup.corpus.document import Document
 from groundup.tasks._base import Example, Split, Task, word_overlap
-from groundup.tasks._excerpt import Page, open_at_random, readable_name, size, words
+from groundup.tasks._excerpt import Page, more, open_at_random, readable_name, size, words
 
-KINDS = ("continue", "after", "before", "find", "tell")
+KINDS = ("more", "continue", "find", "after", "more", "tell", "before")
 PROSE = {
     "continue": ("Continue this passage:", "Please go on:", "Carry on from here:", "How does this go on?"),
     "after": ("What comes after this?", "What is the next sentence?", "What follows this passage?", "And then?"),
@@ -34,7 +34,7 @@ TRIES = 8
 
 
 class Passages(Task):
-    """Continue a passage, say what comes before or after, find the sentence about X, tell about a name or a document.
+    """Continue a passage, say what comes before or after it, find the sentence about X, tell about X, quote more.
 
     Lines take the place of sentences in source code. A reply is scored by the words that it shares with the text.
     """
@@ -64,6 +64,8 @@ class Passages(Task):
         phrasings = CODE if page.code else PROSE
         if kind == "tell":
             return self._tell(document, page, phrasings, random)
+        if kind == "more":
+            return self._more(document, page, random)
         if kind == "find":
             return self._find(page, random.choice(phrasings[kind]), random)
         return self._neighbour(kind, page, random.choice(phrasings[kind]), random)
@@ -116,6 +118,15 @@ class Passages(Task):
             return None
         unit, name = random.choice(named)
         return Example(random.choice(phrasings["tell"]).format(name), unit.strip(), "tell")
+
+    def _more(self, document: Document, page: Page, random: Random) -> Example | None:
+        """Another passage of a document that shows itself in snippets: what `Origin` tells documents apart by."""
+        first = random.randrange(len(page.spans) - 1)
+        last = page.run(first, int(self.max_bytes * random.uniform(0.3, 0.45)))
+        if last < first:
+            return None
+        passage = page.quote(first, last)
+        return Example(more(document, passage, self.max_bytes, random), passage, "more")
 
     def _passage_bytes(self, random: Random) -> int:
         """The length of a quoted passage: between a fifth and three fifths of the budget."""

@@ -45,10 +45,10 @@ def test_the_prompt_is_a_prefix_of_the_whole_conversation():
 
 def test_equal_conversations_get_different_samples_and_equal_seeds_the_same():
     speaker = dialogue(babbler(), rows=3)
-    first = speaker.reply([ask("Hi")] * 5, max_tokens=12, seed=1)
-    assert len({tuple(reply.ids) for reply in first}) == 5
-    assert first == speaker.reply([ask("Hi")] * 5, max_tokens=12, seed=1)
-    assert first != speaker.reply([ask("Hi")] * 5, max_tokens=12, seed=2)
+    first = speaker.reply([ask("Hi")] * 4, max_tokens=8, seed=1)
+    assert len({tuple(reply.ids) for reply in first}) == 4
+    assert first == speaker.reply([ask("Hi")] * 4, max_tokens=8, seed=1)
+    assert first != speaker.reply([ask("Hi")] * 4, max_tokens=8, seed=2)
 
 
 def test_a_reply_that_runs_out_of_tokens_is_cut():
@@ -101,6 +101,27 @@ def test_fit_gives_up_room_before_it_refuses():
     assert speaker.fit(talk, room=50) == talk
     with pytest.raises(DataError, match="shorter"):
         speaker.fit(ask("x" * 200), room=1)
+
+
+def test_the_likelihood_of_a_message_is_that_of_having_said_it():
+    speaker = dialogue(parrot())
+    (reply,) = speaker.reply([ask("Hi")], max_tokens=60, temperature=0.0)
+    longer = (*ask("the cat sat"), Message("assistant", "mat"), *ask("Well?"), reply.message)
+    both = speaker.logps([(*ask("Hi"), reply.message), longer])
+    assert both == pytest.approx([sum(reply.logps)] * 2, abs=1e-3)
+
+
+def test_the_option_that_leads_to_the_saying_is_chosen():
+    speaker = dialogue(parrot())
+    said, other = (*ask("Hi"), Message("assistant", SAYING)), (*ask("Hi"), Message("assistant", SAYING[::-1]))
+    assert speaker.choose([(said, other), (other, said), (other, other, said)]) == [0, 1, 2]
+    assert speaker.logps([said] * 40) == pytest.approx([speaker.logps([said])[0]] * 40, abs=1e-4)
+
+
+def test_too_long_an_option_is_refused():
+    speaker = dialogue(babbler())
+    with pytest.raises(DataError, match="shorter"):
+        speaker.choose([[(*ask("x" * 200), Message("assistant", "y"))]])
 
 
 def test_nothing_asked_nothing_said():

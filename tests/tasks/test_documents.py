@@ -5,7 +5,7 @@ import re
 import pytest
 
 from groundup.corpus.document import Document
-from groundup.tasks._excerpt import Page, first_sentence, open_at_random, readable_name, size
+from groundup.tasks._excerpt import Page, first_sentence, open_at_random, readable_name, size, snippets
 from groundup.tasks.definitions import Definitions, definitions
 from groundup.tasks.origin import Origin
 from groundup.tasks.passages import KINDS, Passages
@@ -41,7 +41,8 @@ def test_passages_are_of_every_kind_and_verbatim(split):
     assert {example.kind for example in examples} == set(KINDS)
     for example in examples:
         quoted = example.question.partition("\n\n")[2]
-        owners = [document for document in shelf if quoted in document.text and example.answer in document.text]
+        pieces = [*(quoted.split("\n\n") if example.kind == "more" else [quoted]), example.answer]
+        owners = [document for document in shelf if all(piece in document.text for piece in pieces)]
         assert owners
         if example.kind == "find":
             assert example.answer in quoted
@@ -71,6 +72,35 @@ def test_origin_can_be_answered_by_matching_words_and_letters_are_even(style):
     assert right > 0.8 * len(examples)
     for letter in "ABCD":
         assert 0.15 < sum(example.expected == (letter,) for example in examples) / len(examples) < 0.35
+
+
+def test_options_of_origin_end_alike_and_show_the_letters_documents():
+    shelf = documents("train")
+    task = Origin()
+    for example in task.examples("held_out", 40, 1, shelf):
+        passage = example.options[0][-1].content
+        assert passage in example.question
+        assert len(example.options) == 4
+        assert {option[-1] for option in example.options} == {example.options[0][-1]}
+        assert all(sum(size(message.content) for message in option) <= task.max_bytes for option in example.options)
+        owner = next(document for document in shelf if passage in document.text)
+        shown = [option[0].content.split("\n\n")[1:] for option in example.options]
+        own = [all(piece in owner.text for piece in pieces) for pieces in shown]
+        assert own.index(True) == example.right == "ABCD".index(example.expected[0])
+        assert own.count(True) == 1
+
+
+@pytest.mark.parametrize("document", documents("train")[4:10], ids=lambda document: document.id)
+def test_snippets_are_short_verbatim_and_apart(document):
+    random = Passages().random("train", 1)
+    passage = document.text[300:600]
+    found = snippets(document, random, 4, 80, passage)
+    assert found
+    for piece in found:
+        assert piece in document.text
+        assert size(piece) <= 80
+        assert piece[:20] not in passage
+        assert sum(piece[:20] in other for other in found) == 1
 
 
 def test_origin_prefers_other_books_and_needs_four_documents():

@@ -39,7 +39,7 @@ def test_answers_of_other_questions_are_seldom_right(name):
 def test_splits_share_no_example(name):
     task = made(name)
     train, held_out = (
-        {(task.ask(example), task.answer(example)) for example in task.examples(split, 300, 1, documents(split))}
+        {(task.ask(example), task.answer(example)) for example in task.examples(split, 100, 1, documents(split))}
         for split in ("train", "held_out")
     )
     assert train and held_out
