@@ -6,7 +6,7 @@ Rooms report through a `Progress` that is passed in; what they get by default sa
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ class Bar(Protocol):
 class Reporter(Protocol):
     """What a room is given as `progress`."""
 
-    def task(self, label: str, total: float | None = None, unit: str = "") -> "ContextBar":
+    def task(self, label: str, total: float | None = None, unit: str = "") -> AbstractContextManager[Bar]:
         """A context that yields a Bar; `unit` is what is counted (documents, tokens, seconds)."""
 
     def notice(self, text: str) -> None:
@@ -36,16 +36,6 @@ class Reporter(Protocol):
 
     def record(self, stage: str, step: int, **numbers: float) -> None:
         """Numbers of one step for the files of the run, not for the screen."""
-
-
-class ContextBar(Protocol):
-    """A context manager around a Bar."""
-
-    def __enter__(self) -> Bar:
-        """Show the bar."""
-
-    def __exit__(self, *exc: object) -> None:
-        """Close the bar."""
 
 
 class Silent:
@@ -96,8 +86,10 @@ class _ScreenBar:
         self._progress, self._task = progress, task
 
     def advance(self, amount: float = 1.0, **numbers: float) -> None:
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-        self._progress.update(self._task, advance=amount, **({"numbers": shown} if numbers else {}))
+        self._progress.advance(self._task, amount)
+        if numbers:
+            shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            self._progress.update(self._task, numbers=shown)
 
     def total(self, total: float) -> None:
         self._progress.update(self._task, total=total)

@@ -130,20 +130,20 @@ def run(
         with store.publish(name, entry.fingerprint, entry.parents, entry.config) as draft:
             entry.stage.make(
                 Work(
-                    name,
-                    recipe,
-                    {need: current[need] for need in entry.stage.needs},
-                    draft,
-                    store.scratch(name, entry.fingerprint),
-                    store,
-                    entry.fingerprint,
-                    entry.config,
-                    entry.parents,
-                    events,
-                    clock,
-                    device,
-                    rate,
-                )  # fmt: skip
+                    name=name,
+                    recipe=recipe,
+                    needs={need: current[need] for need in entry.stage.needs},
+                    draft=draft,
+                    scratch=store.scratch(name, entry.fingerprint),
+                    store=store,
+                    fingerprint=entry.fingerprint,
+                    config=entry.config,
+                    parents=entry.parents,
+                    events=events,
+                    clock=clock,
+                    device=device,
+                    rate=rate,
+                )
             )
             draft.seconds = time.perf_counter() - start
         store.note("run", recipe.fingerprint(), spent=clock.elapsed())
@@ -178,9 +178,10 @@ def _stamp(setting: str, paths: Sequence[str], store: Store) -> str:
     try:
         for path in _input_files(setting, paths):
             stat = path.stat()
-            old = known.get(str(path))
-            same = old is not None and old[:2] == [stat.st_size, stat.st_mtime_ns]
-            seen[str(path)] = [stat.st_size, stat.st_mtime_ns, old[2] if same else _digest(path)]
+            size, mtime, digest = known.get(str(path), (None, None, ""))
+            if (size, mtime) != (stat.st_size, stat.st_mtime_ns):
+                digest = _digest(path)
+            seen[str(path)] = [stat.st_size, stat.st_mtime_ns, digest]
     except (DataError, OSError) as error:
         return f"not readable: {error}"
     if any(known.get(path) != row for path, row in seen.items()):

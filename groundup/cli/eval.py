@@ -18,7 +18,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Drop the last measurement and make it again."""
+    """Drop the last measurement and make it again.
+
+    Raises ConfigError for a setting outside `eval`, and StoreError for a run without a finished model.
+    """
     from groundup.cli.run import run as make
     from groundup.errors import ConfigError, StoreError
     from groundup.store import Store

@@ -65,7 +65,7 @@ class Forecast:
         rows = [
             ("machine", f"{machine.device_name}, {machine.cores} cores, {machine.memory / 2**30:.1f} GiB free"),
             ("  GFLOP/s", f"{rates}; takes {self.recipe.precision}"),
-            ("text", f"{self.text.bytes / 1e6:,.1f} MB in {self.text.files:,} files, xz {self.text.xz:.2f} bits a byte"),
+            ("text", f"{self.text.bytes / 1e6:,.1f} MB in {self.text.files:,} files, xz {self.text.xz:.2f} bits/byte"),
             ("model", f"{self.recipe.model.name}, {self.parameters / 1e6:.2f} M parameters: "
                       + ", ".join(f"{key} {model[key]}" for key in ("layers", "dim", "length") if key in model)
                       + f", vocabulary {self.recipe.tokenizer.tree().get('vocab_size', '?')}"),
@@ -101,10 +101,10 @@ class Forecast:
 def clock(seconds: float) -> str:
     """A duration as people say it.
 
-    >>> clock(75), clock(7300)
+    >>> clock(75), clock(7320)
     ('1 min 15 s', '2 h 02 min')
     """
-    if seconds < 100 and seconds < 60:
+    if seconds < 60:
         return f"{seconds:.0f} s"
     if seconds < 3600:
         return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"

@@ -2,7 +2,7 @@
 
 from groundup.errors import ResourceError
 from groundup.plan.text import Text
-from groundup.recipe import Recipe
+from groundup.recipe import Recipe, Training
 
 START = 8.0
 """Imports, probe, measuring the text and a training step or two."""
@@ -48,10 +48,11 @@ def stage_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[
                 f"take {fixed:.0f} seconds; give --minutes {least:.1f} or more, or less text"
             )
     length = int(getattr(recipe.model, "length", 256))
-    for name, stage in (("pretrain", recipe.train), ("sft", recipe.sft), ("grpo", recipe.grpo)):
-        if stage.steps is not None:
+    trained: dict[str, Training] = {"pretrain": recipe.train, "sft": recipe.sft, "grpo": recipe.grpo}
+    for name, settings in trained.items():
+        if settings.steps is not None:
             width = length if name != "grpo" else 2 * recipe.grpo.max_tokens
-            seconds[name] = stage.steps * stage.rows * width * seconds_per_token
+            seconds[name] = settings.steps * settings.rows * width * seconds_per_token
     return seconds
 
 

@@ -53,7 +53,7 @@ def text_tasks(work: Work) -> dict[str, "Task"]:
         kind = Folder("tasks").find(name)
         bounded = "max_bytes" in kind.model_fields
         try:
-            task = kind(max_bytes=min(max_bytes(work), 1000)) if bounded else kind()
+            task = kind.model_validate({"max_bytes": min(max_bytes(work), 1000)} if bounded else {})
         except ValidationError:
             continue
         assert isinstance(task, Task)

@@ -52,7 +52,7 @@ def evaluate(work: Work) -> None:
     work.draft.facts |= measure(
         Subject(
             model=base, tokenizer=learned, context=length, dialogue=after, before=before,
-            compared=frozenset({"arithmetic"}), dtype=dtype,
+            compared=frozenset({"arithmetic"}), pass_at=PASS_AT, dtype=dtype,
         ),
         held_out=held_out,
         training=(document.text for document in documents(work, "train")),

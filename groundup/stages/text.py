@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 def corpus(work: Work) -> None:
     """Raw text to clean, split documents."""
     from groundup.corpus import refine
+    from groundup.corpus.document import Filter
     from groundup.plan.machine import usable_cores
 
     work.draft.facts |= refine.build(
         work.recipe.data.text,
-        filters=work.recipe.corpus.filters,
+        filters=[each for each in work.recipe.corpus.filters if isinstance(each, Filter)],
         held_out=work.recipe.corpus.held_out,
         out=work.scratch / "corpus",
         workers=usable_cores(),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from groundup.train.feeds._base import Feed
     from groundup.train.objectives._base import Objective
     from groundup.train.schedule import Schedule
+    from groundup.train.trainer import Trainer
 
 WEIGHTS = "weights.safetensors"
 LEAST_SECONDS = 2.0
@@ -88,7 +89,8 @@ def sft(work: Work) -> None:
 
 def grpo(work: Work) -> None:
     """Reinforcement on arithmetic: the model's own answers, weighed by whether they are right."""
-    from groundup.infer.engine import Engine, Request
+    from groundup.infer.engine import Engine
+    from groundup.infer.schedule import Request
     from groundup.tasks.arithmetic import Arithmetic
     from groundup.tokenizer._base import load
     from groundup.tokenizer.chat import Chat, Ending
@@ -187,25 +189,11 @@ def _train(
 
     `start` is a finished artifact of the same stage that is taken up before its decay.
     """
-    from groundup.optim._base import OptimizerConfig
     from groundup.train import checkpoint
     from groundup.train.drive import Keep, drive
-    from groundup.train.precision import Precision
-    from groundup.train.trainer import Trainer
 
-    assert isinstance(settings.optim, OptimizerConfig)
     keep = Keep(work.scratch / "train", settings.save_seconds, settings.save_steps)
-    trainer = Trainer(
-        model,
-        feed,
-        objective,
-        settings.optim.build(model, model.roles()),
-        _schedule(work, settings),
-        precision=Precision(work.recipe.precision, work.device),
-        accumulate=settings.rows // _micro_rows(settings),
-        clip=settings.clip,
-        seed=work.recipe.seed,
-    )
+    trainer = _trainer(work, settings, model, feed, objective)
     if start is not None and not keep.folder.exists():
         state = checkpoint.load(start.path / "before_decay", work.events)
         if state is not None:
@@ -226,18 +214,37 @@ def _train(
     digest = checkpoint.save_weights(model, work.draft.path / WEIGHTS)
     if keep.before_decay.exists():
         keep.before_decay.rename(work.draft.path / "before_decay")
+    speed = driven.tokens / max(driven.seconds, 1e-9)
     work.draft.facts |= {
         "steps": driven.steps,
         "tokens": driven.tokens,
         "seconds": driven.seconds,
-        "tokens_per_second": driven.tokens / max(driven.seconds, 1e-9),
-        "mfu": driven.tokens / max(driven.seconds, 1e-9) * model.flops_per_token(model.config.length) / work.rate
-        if work.rate
-        else None,
+        "tokens_per_second": speed,
+        "mfu": speed * model.flops_per_token(model.config.length) / work.rate if work.rate else None,
         "loss": driven.last.get("loss"),
         "weights_sha256": digest,
     }
     return driven
+
+
+def _trainer(work: Work, settings: "Training", model: "Model", feed: "Feed", objective: "Objective") -> "Trainer":
+    """A trainer as the settings of the stage say."""
+    from groundup.optim._base import OptimizerConfig
+    from groundup.train.precision import Precision
+    from groundup.train.trainer import Trainer
+
+    assert isinstance(settings.optim, OptimizerConfig)
+    return Trainer(
+        model,
+        feed,
+        objective,
+        settings.optim.build(model, model.roles()),
+        _schedule(work, settings),
+        precision=Precision(work.recipe.precision, work.device),
+        accumulate=settings.rows // _micro_rows(settings),
+        clip=settings.clip,
+        seed=work.recipe.seed,
+    )
 
 
 def _schedule(work: Work, settings: "Training") -> "Schedule":
