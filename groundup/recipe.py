@@ -65,6 +65,9 @@ class Pretrain(Training):
 class Sft(Training):
     """From a model that continues text to one that answers."""
 
+    optim: AnyOptimizer = Field(
+        {"name": "muon", "lr": 0.01, "embed_lr": 0.01, "head_lr": 0.003, "vector_lr": 0.003}, validate_default=True
+    )
     rows: Count = 16
     warmup: int = Field(10, ge=0)
     decay: Share = 0.5
@@ -78,6 +81,7 @@ class Sft(Training):
 class Grpo(Training):
     """Reinforcement on arithmetic, whose answers can be checked (GRPO, arXiv 2402.03300)."""
 
+    optim: AnyOptimizer = Field({"name": "adamw", "lr": 3e-4, "decay": 0.0}, validate_default=True)
     rows: Count = Field(512, description="roll-outs in one step: prompts times group")
     group: Count = Field(8, description="roll-outs of one prompt")
     warmup: int = Field(0, ge=0)

@@ -115,6 +115,10 @@ class Dialogue:
             found += self._logps(conversations[start : start + SCORED_ROWS])
         return found
 
+    def room(self, conversation: Conversation) -> int:
+        """Tokens of the context that a conversation leaves for the reply; none or fewer when it does not fit."""
+        return self.engine.length - len(self.chat.prompt(conversation))
+
     def fit(self, conversation: Conversation, room: int) -> Conversation:
         """The conversation without its oldest turns, as many as must go to leave `room` tokens for the reply.
 
@@ -125,10 +129,10 @@ class Dialogue:
         starts = [index for index, message in enumerate(turns) if message.role == "user"]
         for start in starts:
             shorter = (*system, *turns[start:])
-            if len(self.chat.prompt(shorter)) + room <= self.engine.length:
+            if self.room(shorter) >= room:
                 return shorter
         last = (*system, *turns[starts[-1] if starts else 0 :])
-        self._check(self.chat.prompt(last))
+        self._check(len(self.chat.prompt(last)))
         return last
 
     @torch.inference_mode()
@@ -136,7 +140,7 @@ class Dialogue:
         rendered = [ids for ids, _ in self.chat.render_batch(conversations)]
         starts = [len(self.chat.prompt(conversation[:-1])) for conversation in conversations]
         width = max(map(len, rendered))
-        self._check(range(width - 1))
+        self._check(width - 1)
         device = self.engine.model.head_weight.device
         tokens = torch.zeros(len(rendered), width, dtype=torch.int64)
         weights = torch.zeros(len(rendered), width - 1)
@@ -149,14 +153,14 @@ class Dialogue:
 
     def _request(self, conversation: Conversation, max_tokens: int, seed: int, options: dict[str, Any]) -> Request:
         prompt = self.chat.prompt(conversation)
-        self._check(prompt)
+        self._check(len(prompt))
         most = min(max_tokens, self.engine.length - len(prompt))
         return Request(prompt=prompt, max_tokens=most, stop=self.chat.stop_ids, seed=seed, **options)
 
-    def _check(self, prompt: Sequence[int]) -> None:
-        if len(prompt) >= self.engine.length:
+    def _check(self, n_tokens: int) -> None:
+        if n_tokens >= self.engine.length:
             raise DataError(
-                f"the message takes {len(prompt)} tokens and the context holds {self.engine.length}, "
+                f"the message takes {n_tokens} tokens and the context holds {self.engine.length}, "
                 "the reply included; write a shorter one"
             )
 

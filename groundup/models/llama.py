@@ -33,8 +33,9 @@ class Llama(ModelConfig):
     theta: float = Field(10_000.0, gt=1)
     """Base of the rotary angles."""
     eps: float = Field(1e-6, gt=0)
-    residual_init: Literal["scaled", "zero"] = "scaled"
-    """Projections into the residual stream start smaller by √(2·layers) (GPT-2's rule), or at zero."""
+    residual_init: Literal["scaled", "zero"] = "zero"
+    """Projections into the residual stream start at zero (every block is then the identity at first; modded-nanogpt),
+    or smaller by √(2·layers) (GPT-2's rule)."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

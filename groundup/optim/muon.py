@@ -30,8 +30,8 @@ class Muon(OptimizerConfig):
     iterate_in: Literal["bf16", "fp32"] = Field(
         "bf16", description="arithmetic of the orthogonalization; fp32 where the CPU has no fast bf16"
     )
-    embed_lr: float = Field(0.01, gt=0, description="peak learning rate of embeddings (AdamW)")
-    head_lr: float = Field(0.004, gt=0, description="peak learning rate of the head (AdamW)")
+    embed_lr: float = Field(0.03, gt=0, description="peak learning rate of embeddings (AdamW)")
+    head_lr: float = Field(0.01, gt=0, description="peak learning rate of the head (AdamW)")
     vector_lr: float = Field(0.01, gt=0, description="peak learning rate of norms and biases (AdamW)")
     betas: tuple[float, float] = Field((0.9, 0.95), description="of AdamW")
     eps: float = Field(1e-8, gt=0, description="of AdamW")

@@ -28,11 +28,11 @@ def context(width: int) -> int:
 def batch_rows(tokens: float, length: int) -> int:
     """Rows in a step for a stage of that many tokens.
 
-    8,192 tokens at 5 million, growing with the square root: small batches win when steps are few (arXiv 2507.07101),
-    and the square root meets nanochat's half a million tokens at 1e10 (its dev/LOG.md, 2026-02-05).
+    4,096 tokens up to 5 million, then growing with the square root: small batches win when steps are few (arXiv
+    2507.07101; measured, docs/diary.md).
     """
-    best = 8192 * math.sqrt(max(tokens, 1.0) / 5e6)
-    return max(8, 2 ** round(math.log2(min(max(best, 4096), 2**19) / length)))
+    best = 4096 * math.sqrt(max(tokens / 5e6, 1.0))
+    return max(8, 2 ** round(math.log2(min(best, 2**19) / length)))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def snippets(document: Document, random: random.Random, count: int, max_bytes: i
         if len(found) == count or not page.spans:
             break
         start, end = random.choice(page.spans)
-        piece = cut(page.text[start : start + max_bytes + 1], max_bytes)
+        piece = cut(page.text[start : start + max_bytes + 1], max_bytes).rstrip()
         if len(piece) > 20 and not any(page.text[start:end][:20] in other for other in (avoid, *found)):
             found.append(piece)
     return found

@@ -37,7 +37,7 @@ class Origin(Task):
     0.6 M tokens of books answers at chance), but what it reads always shifts what it expects. Each option says "Quote
     another passage from the same text", some snippets from elsewhere in one of the documents, and as the reply the
     passage; the same passage is likeliest after snippets of its own document (a noisy channel, arXiv 2108.04106: equal
-    replies need no correction for length or frequency). The same small model is right in 48 % of 120 questions.
+    replies need no correction for length or frequency). The same small model is right in 47 % of 200 questions.
     """
 
     chance: ClassVar[float | None] = 0.25

@@ -95,6 +95,12 @@ def test_fit_drops_the_oldest_turns_and_keeps_the_system_message():
     assert speaker.fit(talk[-1:], room=20) == talk[-1:]
 
 
+def test_room_is_what_the_prompt_leaves():
+    speaker = dialogue(babbler())
+    assert speaker.room(ask("Hi")) == LENGTH - len(speaker.chat.prompt(ask("Hi")))
+    assert speaker.room(ask("x" * 200)) < 0
+
+
 def test_fit_gives_up_room_before_it_refuses():
     speaker = dialogue(babbler())
     talk = ask("x" * (LENGTH - 10))

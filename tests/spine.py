@@ -1,0 +1,113 @@
+"""The whole way at its smallest: a folder of text, a fixed recipe that takes seconds, and the real command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from groundup.store import Store
+
+ROOT = Path(__file__).parents[1]
+
+RECIPE = """
+precision = "fp32"
+[corpus.held_out]
+fraction = 0.15
+[tokenizer]
+vocab_size = 400
+[model]
+layers = 1
+dim = 32
+heads = 2
+length = 128
+[train]
+steps = 6
+rows = 4
+warmup = 1
+save_steps = 2
+[sft]
+steps = 4
+rows = 4
+warmup = 1
+conversations = 60
+arithmetic = 40
+probe_steps = 2
+save_steps = 1
+[grpo]
+steps = 2
+rows = 8
+group = 4
+max_tokens = 8
+save_steps = 1
+[eval]
+arithmetic = 8
+passages = 4
+functions = 0
+"""
+"""Fixed: every timed stage has its `steps`, so the clock is never looked at."""
+
+SUBJECTS = "river harbour miller lantern orchard captain weaver meadow bridge winter garden baker tower valley".split()
+VERBS = "follows remembers crosses paints guards answers carries measures forgets mends watches opens".split()
+ENDINGS = "in the morning|before the rain|without a word|for the last time|at the edge of town|as the old song says"
+
+
+def write_text(folder: Path, documents: int = 24, sentences: int = 60, seed: int = 1) -> Path:
+    """A folder of plain prose, about 3 kB a document, of which none repeats itself enough to be filtered out."""
+    random = Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(documents):
+        lines = [f"The book of the {SUBJECTS[number % len(SUBJECTS)]}, part {number}", ""]
+        for _ in range(sentences):
+            first, second = random.sample(SUBJECTS, 2)
+            verb, ending = random.choice(VERBS), random.choice(ENDINGS.split("|"))
+            lines.append(f"The {first} number {random.randrange(1000)} {verb} the {second} {ending}.")
+            if random.random() < 0.2:
+                lines.append("")
+        (folder / f"book{number:02d}.txt").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def write_recipe(folder: Path) -> Path:
+    """The smallest fixed recipe, as a file."""
+    path = folder / "tiny.toml"
+    path.write_text(RECIPE, encoding="utf-8")
+    return path
+
+
+def environment() -> dict[str, str]:
+    """What a command of a test sees: one thread, so that workers do not stand in each other's way."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:
+    """`groundup WORDS` in a process of its own, begun; its runs are in `cwd`/runs."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "groundup", *map(str, words)],
+        cwd=cwd, env=environment(), text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def groundup(*words: str | Path, cwd: Path, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+    """`groundup WORDS`, done. Fails the test where the exit status is another than `status` (None: any)."""
+    with start(*words, cwd=cwd) as process:
+        try:
+            output, errors = process.communicate()
+        finally:
+            process.kill()
+    assert status is None or process.returncode == status, f"{process.returncode}\n{output}\n{errors}"
+    return subprocess.CompletedProcess(words, process.returncode, output, errors)
+
+
+def as_json(*words: str | Path, cwd: Path) -> Any:
+    """What `groundup WORDS --json` prints."""
+    return json.loads(groundup(*words, "--json", cwd=cwd).stdout)
+
+
+def weights_of(run: Path) -> dict[str, str]:
+    """Stage of training -> the sha256 of the weights that it left."""
+    facts = Store(run).facts()
+    return {stage: facts[stage]["weights_sha256"] for stage in ("pretrain", "sft", "grpo")}
