@@ -49,23 +49,38 @@ functions = 0
 """
 """Fixed: every timed stage has its `steps`, so the clock is never looked at."""
 
-SUBJECTS = "river harbour miller lantern orchard captain weaver meadow bridge winter garden baker tower valley".split()
-VERBS = "follows remembers crosses paints guards answers carries measures forgets mends watches opens".split()
-ENDINGS = "in the morning|before the rain|without a word|for the last time|at the edge of town|as the old song says"
+SYLLABLES = (
+    "ba",
+    "cor",
+    "den",
+    "fi",
+    "gal",
+    "hem",
+    "il",
+    "jo",
+    "kar",
+    "lin",
+    "mo",
+    "nel",
+    "or",
+    "pa",
+    "ri",
+    "sto",
+    "tu",
+)
+WORDS = [first + second + third for first in SYLLABLES for second in SYLLABLES for third in ("", "n", "ra")]
+"""About nine hundred words that no language has: few of them are often used, most of them seldom."""
 
 
-def write_text(folder: Path, documents: int = 24, sentences: int = 60, seed: int = 1) -> Path:
-    """A folder of plain prose, about 3 kB a document, of which none repeats itself enough to be filtered out."""
+def write_text(folder: Path, documents: int = 24, sentences: int = 45, seed: int = 1) -> Path:
+    """A folder of made-up prose, about 3 kB a document, of which none repeats itself enough to be filtered out."""
     random = Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(documents):
-        lines = [f"The book of the {SUBJECTS[number % len(SUBJECTS)]}, part {number}", ""]
-        for _ in range(sentences):
-            first, second = random.sample(SUBJECTS, 2)
-            verb, ending = random.choice(VERBS), random.choice(ENDINGS.split("|"))
-            lines.append(f"The {first} number {random.randrange(1000)} {verb} the {second} {ending}.")
-            if random.random() < 0.2:
-                lines.append("")
+        lines = [f"# Of {random.choice(WORDS)} and {random.choice(WORDS)}", ""]
+        for sentence in range(sentences):
+            words = [WORDS[int(len(WORDS) * random.random() ** 2)] for _ in range(random.randrange(6, 14))]
+            lines += [" ".join(words).capitalize() + ".", *([""] if sentence % 6 == 5 else [])]
         (folder / f"book{number:02d}.txt").write_text("\n".join(lines), encoding="utf-8")
     return folder
 

@@ -63,7 +63,8 @@ class Engine:
         self._live: list[Ticket] = []
         self._tickets: dict[int, Ticket] = {}
         self._submitted = 0
-        self._take(model)
+        self._model = self._ready(model)
+        self._cache = self._model.new_cache(rows, self._length)
 
     @property
     def length(self) -> int:
@@ -94,7 +95,12 @@ class Engine:
         return events
 
     def complete(self, requests: Sequence[Request], progress: Reporter = SILENT) -> list[Completion]:
-        """Run all requests to their end; completions in the order of the requests."""
+        """Run all requests to their end; completions in the order of the requests.
+
+        Raises ConfigError as `submit` does, before any of them runs.
+        """
+        for request in requests:
+            self._check(request)
         order = sorted(range(len(requests)), key=lambda index: -len(requests[index].prompt))
         queued = {index: self._submit(requests[index]) for index in order}  # alike lengths together: less padding
         tickets = [queued[index] for index in range(len(requests))]
@@ -137,20 +143,20 @@ class Engine:
         """Take the weights of `model`. Raises UnsupportedError while requests run: they remember the old weights."""
         if self.busy:
             raise UnsupportedError(f"{len(self._tickets)} requests are still running; finish or cancel them first")
-        self._take(model)
+        before, self._model = self._model, self._ready(model)
+        if self._model.config != before.config or self._model.vocab_size != before.vocab_size:
+            self._cache = self._model.new_cache(self._rows, self._length)
 
-    def _take(self, model: Model) -> None:
+    def _ready(self, model: Model) -> Model:
+        """The model in evaluation mode, here and in this precision: its own weights if that is what they are."""
         weight = model.head_weight
         device, dtype = self._device or weight.device, self._dtype or weight.dtype
         if (device, dtype) == (weight.device, weight.dtype):
             shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-            self._model = copy.deepcopy(model, shared)
-        else:
-            self._model = copy.deepcopy(model).to(device, dtype).requires_grad_(False)
-        self._model.eval()
-        self._cache = self._model.new_cache(self._rows, self._length)
+            return copy.deepcopy(model, shared).eval()
+        return copy.deepcopy(model).to(device, dtype).requires_grad_(False).eval()
 
-    def _submit(self, request: Request) -> Ticket:
+    def _check(self, request: Request) -> None:
         n, V = len(request.prompt), self._model.vocab_size
         if n == 0:
             raise ConfigError("the prompt is empty; begin it with at least one id, such as end of text")
@@ -160,7 +166,11 @@ class Engine:
             raise ConfigError(f"max_tokens={request.max_tokens} asks for nothing; use 1 or more")
         if not all(0 <= token < V for token in request.prompt):
             raise ConfigError(f"the prompt has ids outside 0..{V - 1}; encode it with the tokenizer of this model")
-        ticket = Ticket(self._submitted, request, min(request.max_tokens, self._length - n + 1))
+
+    def _submit(self, request: Request) -> Ticket:
+        self._check(request)
+        room = self._length - len(request.prompt) + 1  # the last token is not read, it needs no place
+        ticket = Ticket(self._submitted, request, min(request.max_tokens, room))
         self._submitted += 1
         self._tickets[ticket.id] = ticket
         self._schedule.add(ticket)

@@ -83,7 +83,8 @@ class _LogProbs(torch.autograd.Function):
                 probs = powers / total[part]
                 surprise = torch.xlogy(probs, probs).addcmul_(probs, spread[part])
                 grad -= (surprise * grad_entropy[part]).to(grad.dtype)
-            grad.scatter_add_(1, targets[part], grad_logp[part].to(grad.dtype))
+            target = grad.gather(1, targets[part]) + grad_logp[part].to(grad.dtype)
+            grad.scatter_(1, targets[part], target)  # scatter_add_ would copy a bfloat16 matrix to float32 and back
             with torch.autocast(hidden.device.type, enabled=False):
                 grad_hidden[part] = grad @ lower
                 grad_weight += grad.t() @ hidden[part]

@@ -161,6 +161,7 @@ class _Planner:
                 break
             width = better
         width = min(self._reached, key=self._loss_at)
+        self._tokens_at(width)
         config = self._config(width)
         rows = batch_rows(self._tokens_at(width), config.length)
         chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": {"rows": rows}}
@@ -225,7 +226,10 @@ class _Planner:
     def _loss_at(self, width: int) -> float:
         config, vocab = self._config(width), self._vocab(width)
         unique = self._text.bytes / bytes_per_token(vocab)
-        tokens = self._tokens_at(width)
+        try:
+            tokens = self._tokens_at(width)
+        except ResourceError:
+            return float("inf")
         if training_bytes(config, vocab, 8, self._machine.precision, "muon") > 0.8 * self._machine.memory:
             return float("inf")
         return relative_loss(learned(config, vocab), tokens, unique)
@@ -234,6 +238,7 @@ class _Planner:
         """Where to measure first: as if a step reached two fifths of the matmul rate."""
         self._reached = {256: 0.4}
         width = min(WIDTHS, key=self._loss_at)
+        self._tokens_at(width)  # where even the smallest does not fit, this says so
         self._reached = {}
         return width
 

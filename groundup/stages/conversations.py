@@ -18,7 +18,7 @@ Split = Literal["train", "held_out"]
 SHELF_BYTES = 96_000_000
 """Text that questions are made from at most: beyond it, whole documents are left out evenly."""
 
-SHARES = {"passages": 0.34, "origin": 0.40, "definitions": 0.12, "spelling": 0.10, "identity": 0.04}
+SHARES = {"passages": 0.62, "origin": 0.10, "definitions": 0.14, "spelling": 0.10, "identity": 0.04}
 """Of the rule-made conversations, those of each task; arithmetic comes on top with a count of its own."""
 
 HELD_OUT = 400
@@ -38,7 +38,7 @@ def shelf(work: Work, split: str) -> list[Document]:
 def max_bytes(work: Work) -> int:
     """Bytes of question and answer that fit in the context, with room for the template."""
     per_token = float(work.needs["tokenizer"].facts["bytes_per_token"])
-    return int(0.9 * per_token * (int(work.recipe.model.tree()["length"]) - 12))
+    return int(0.75 * per_token * (int(work.recipe.model.tree()["length"]) - 12))
 
 
 def text_tasks(work: Work) -> dict[str, "Task"]:

@@ -174,4 +174,6 @@ def test_requests_that_cannot_run_are_refused(request_: Request, message: str) -
     engine = Engine(build(), rows=1)
     with pytest.raises(ConfigError, match=message):
         engine.submit(request_)
+    with pytest.raises(ConfigError, match=message):
+        engine.complete([Request([1], 5), request_])
     assert not engine.busy
