@@ -37,6 +37,9 @@ class Reporter(Protocol):
     def record(self, stage: str, step: int, **numbers: float) -> None:
         """Numbers of one step for the files of the run, not for the screen."""
 
+    def sample(self, stage: str, step: int, prompt: str, text: str) -> None:
+        """What the model went on with after `prompt`, for the files of the run."""
+
 
 class Silent:
     """Says nothing: the default of every `progress` argument."""
@@ -61,6 +64,9 @@ class Silent:
         """Nothing is shown."""
 
     def record(self, stage: str, step: int, **numbers: float) -> None:
+        """Nothing is kept."""
+
+    def sample(self, stage: str, step: int, prompt: str, text: str) -> None:
         """Nothing is kept."""
 
 
@@ -148,6 +154,10 @@ class Events:
         if board is not None:
             for name, value in numbers.items():
                 board.add_scalar(f"{stage}/{name}", value, step)
+
+    def sample(self, stage: str, step: int, prompt: str, text: str) -> None:
+        """One line in `samples.jsonl`."""
+        self._write("samples", {"stage": stage, "step": step, "prompt": prompt, "text": text})
 
     def close(self) -> None:
         """Flush and close every file."""

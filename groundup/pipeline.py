@@ -57,7 +57,7 @@ STAGES = (
     Stage("corpus", text.corpus, reads=("data.text", "corpus"), files="data.text"),
     Stage("tokenizer", text.tokenizer, ("corpus",), ("tokenizer", "data.ranks")),
     Stage("tokens", text.tokens, ("corpus", "tokenizer")),
-    Stage("pretrain", training.pretrain, ("tokenizer", "tokens"), (*MODEL, "tokens", "train"), timed="train"),
+    Stage("pretrain", training.pretrain, ("corpus", "tokenizer", "tokens"), (*MODEL, "tokens", "train"), timed="train"),
     Stage(
         "sft",
         training.sft,

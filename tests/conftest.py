@@ -1,10 +1,14 @@
 """What every test run has: shapes checked, a fair share of the cores, no network, GPU tests that skip and say so."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import shapes
+import spine
 
 NO_GPU = "needs a CUDA device, this machine has none"
 
@@ -36,3 +40,25 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section(f"{len(skipped)} GPU tests skipped: {NO_GPU}")
         for nodeid in sorted(skipped):
             terminalreporter.write_line(nodeid)
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `text`, `tiny.toml` and `runs/tiny`, a finished run of both; all workers share it. Not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "place"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            spine.write_bad_files(spine.write_text(folder / "text"))
+            recipe = spine.write_recipe(folder)
+            first = spine.groundup("run", recipe, "--data", folder / "text", "--name", "tiny", cwd=folder)
+            (folder / "done").write_text(first.stdout, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def own(place: Path, tmp_path: Path) -> Path:
+    """A folder with a copy of the finished run, to be changed."""
+    shutil.copytree(place / "runs", tmp_path / "runs")
+    return tmp_path

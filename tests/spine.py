@@ -1,5 +1,6 @@
 """The whole way at its smallest: a folder of text, a fixed recipe that takes seconds, and the real command line."""
 
+import gzip
 import json
 import os
 import subprocess
@@ -83,6 +84,17 @@ def write_text(folder: Path, documents: int = 24, sentences: int = 45, seed: int
             lines += [" ".join(words).capitalize() + ".", *([""] if sentence % 6 == 5 else [])]
         (folder / f"book{number:02d}.txt").write_text("\n".join(lines), encoding="utf-8")
     return folder
+
+
+def write_bad_files(folder: Path) -> None:
+    """Files that cannot be read, or not to their end, among those that can."""
+    good = "A line that anyone can read, about the harbour and the people who work there in winter."
+    (folder / "bad_binary.txt").write_bytes(bytes(range(256)) * 40)
+    (folder / "bad_photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (folder / "bad_bytes.txt").write_bytes(b"Caf\xe9 and \xff\xfe no UTF-8, " + good.encode() * 3)
+    (folder / "bad_torn.txt.gz").write_bytes(gzip.compress((good * 400).encode(), 0)[:9000])
+    rows = [json.dumps({"text": f"{number}: {good}"}) for number in range(4)]
+    (folder / "bad_lines.jsonl").write_text("\n".join([*rows[:2], '{"text": "cut of', *rows[2:]]), encoding="utf-8")
 
 
 def write_recipe(folder: Path) -> Path:

@@ -19,6 +19,7 @@ from groundup.eval.generation import (
     real_functions,
     write_functions,
 )
+from groundup.eval.interval import wilson
 from groundup.eval.likelihood import likelihood
 from groundup.events import SILENT, Reporter
 from groundup.infer.engine import Engine
@@ -83,6 +84,8 @@ def evaluate(
             scores, shown = exam_facts(subject, name, exam, progress)
             facts["tasks"][name] = scores
             facts["samples"] += shown
+            if all(example.options for example in exam.examples):
+                facts["tasks"][f"{name} by likelihood"] = choice_facts(subject.dialogue, exam)
     if functions is not None and functions[1]:
         engine, examples = functions
         written = write_functions(engine, subject.tokenizer, examples, progress=progress)
@@ -134,6 +137,21 @@ def exam_facts(
         for example, reply, score in first
     ]
     return facts, shown
+
+
+def choice_facts(dialogue: Dialogue, exam: Exam) -> dict[str, Any]:
+    """How often the model finds the right option of an example likelier than the others."""
+    chosen = dialogue.choose([example.options for example in exam.examples])
+    right = [choice == example.right for choice, example in zip(chosen, exam.examples, strict=True)]
+    score = wilson(sum(right), len(right))
+    return {
+        "about": "The same questions, answered by which option makes the passage likeliest.",
+        "score": score.value,
+        "low": score.low,
+        "high": score.high,
+        "chance": 1 / len(exam.examples[0].options),
+        "n": len(right),
+    }
 
 
 def _comparison(

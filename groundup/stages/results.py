@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from groundup.dialogue import Dialogue
     from groundup.eval.suite import Exam
     from groundup.recipe import Recipe
+    from groundup.tasks._base import Example, Task
     from groundup.store import Store
 
 CHAT_STAGES = ("grpo", "sft", "pretrain")
@@ -26,6 +27,9 @@ QUESTIONS = ("Who are you?", "What is 17 + 25?")
 """Asked of every model at the end."""
 
 ENGINE_ROWS = 128
+
+ANSWER_ROOM = 8
+"""Tokens that a question must leave beyond its own answer."""
 
 
 def evaluate(work: Work) -> None:
@@ -44,7 +48,7 @@ def evaluate(work: Work) -> None:
     )
     length, dtype = base.config.length, autocast_dtype(recipe.precision)
     held_out = list(documents(work, "held_out"))
-    exams = _exams(work, held_out)
+    exams = _exams(work, after, held_out)
     engine = Engine(base, rows=ENGINE_ROWS, length=length, dtype=dtype)
     from random import Random
 
@@ -93,7 +97,14 @@ def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str) -> 
     return Dialogue(engine, Chat(load(tokenizer)))
 
 
-def _exams(work: Work, held_out: list[Any]) -> "dict[str, Exam]":
+def _fits(dialogue: "Dialogue", task: "Task", example: "Example") -> bool:
+    """Does the context hold the question with a reply, and every option?"""
+    encode = dialogue.chat.tokenizer.encode
+    turns = [(task.ask(example), example.answer), *((option[:-1], option[-1].content) for option in example.options)]
+    return all(dialogue.room(asked) > len(encode(said)) + ANSWER_ROOM for asked, said in turns)
+
+
+def _exams(work: Work, dialogue: "Dialogue", held_out: list[Any]) -> "dict[str, Exam]":
     """The held-out questions that are put to the chatbot."""
     from groundup.eval.suite import Exam
     from groundup.tasks.arithmetic import Arithmetic
@@ -105,7 +116,9 @@ def _exams(work: Work, held_out: list[Any]) -> "dict[str, Exam]":
         exams["arithmetic"] = Exam(task, task.examples("held_out", settings.arithmetic, seed))
     origin = text_tasks(work).get("origin")
     if settings.passages and origin is not None:
-        examples = origin.examples("held_out", settings.passages, seed, held_out)
+        # Bytes are only a guess at tokens: some more are made, and those that the context does not hold are left out.
+        made = origin.examples("held_out", settings.passages * 3 // 2, seed, held_out)
+        examples = [example for example in made if _fits(dialogue, origin, example)][: settings.passages]
         if examples:
             exams["origin"] = Exam(origin, examples)
     return exams

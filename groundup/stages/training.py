@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from groundup.errors import ConfigError
 from groundup.stages._work import Work
 from groundup.stages.conversations import talks
+from groundup.stages.text import documents
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,8 +51,11 @@ def pretrain(work: Work) -> None:
     ]
     weights = [each.weight * rows.rows for each, rows in zip(opened, packed, strict=True)]
     feed = Documents(Mixture(packed, weights, seed=recipe.seed), _micro_rows(recipe.train))
-    driven = _train(work, recipe.train, model, feed, Likelihood(), start=_finished_before(work))
+    driven = _train(
+        work, recipe.train, model, feed, Likelihood(), start=_finished_before(work), glimpse=_glimpse(work, model)
+    )
     work.draft.facts |= {
+        "device": work.device,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "epochs": driven.tokens / (sum(rows.rows for rows in packed) * length),
     }
@@ -184,6 +188,7 @@ def _train(
     probe: "Probe | None" = None,
     start: "Artifact | None" = None,
     extra: Callable[[], Mapping[str, float]] = dict,
+    glimpse: Callable[[int], None] | None = None,
 ) -> "Driven":
     """Train `model` for the stage's steps or seconds, leave its weights in the draft, and the facts all stages share.
 
@@ -208,6 +213,7 @@ def _train(
         progress=work.events,
         probe=probe,
         extra=extra,
+        glimpse=glimpse,
         flops_per_token=model.flops_per_token(model.config.length),
         rate=work.rate,
     )
@@ -297,6 +303,30 @@ def _loss(work: Work, model: "Model", rows: "Sequence[Row]", batch: int = 16) ->
             count += part.count
         model.train(training)
     return total / max(count, 1.0)
+
+
+def _glimpse(work: Work, model: "Model") -> Callable[[int], None]:
+    """Have the model go on from the first line of a held-out document, and keep what it wrote."""
+    from groundup.infer.engine import Engine
+    from groundup.infer.schedule import Request
+    from groundup.tokenizer._base import load
+    from groundup.tokenizer.special import END_OF_TEXT
+
+    learned = load(work.path("tokenizer"))
+    end = learned.special[END_OF_TEXT]
+    text = next((document.text for document in documents(work, "held_out")), "")
+    line = next((line for line in text.splitlines() if len(line.split()) > 3), text[:40])
+    prompt = [end, *learned.encode(line)[: model.config.length // 4]]
+
+    def write(step: int) -> None:
+        engine = Engine(model, rows=1, length=model.config.length)
+        request = Request(
+            prompt=prompt, max_tokens=model.config.length // 3, temperature=0.8, stop=frozenset({end}), seed=1
+        )
+        (written,) = engine.complete([request])
+        work.events.sample(work.name, step, learned.decode(prompt), learned.decode(written.ids))
+
+    return write
 
 
 def _reference(work: Work, model: "Model") -> "Callable[[Batch], Tensor]":

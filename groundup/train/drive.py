@@ -16,6 +16,9 @@ from groundup.train import checkpoint
 from groundup.train.schedule import Pace
 from groundup.train.trainer import StepLog, Trainer
 
+GLIMPSES = 12
+"""Looks at what the model writes, over a stage."""
+
 SCREEN_SECONDS = 0.5
 """Between two looks at the numbers: reading one waits for the device."""
 
@@ -72,17 +75,19 @@ def drive(
     progress: Reporter = SILENT,
     probe: Probe | None = None,
     extra: Callable[[], Mapping[str, float]] = dict,
+    glimpse: Callable[[int], None] | None = None,
     flops_per_token: float = 0.0,
     rate: float = 0.0,
 ) -> Driven:
     """Train until the schedule ends; the seconds of a `Pace` are those that are left, after a kill too.
 
-    `peak` is the learning rate at scale 1; `extra` gives more numbers for the log.
+    `peak` is the learning rate at scale 1; `extra` gives more numbers for the log; `glimpse` is called with the step
+    GLIMPSES times, evenly spread.
 
     `flops_per_token` over `rate` gives the share of the machine's matmul rate that is reached (MFU).
     Raises KeyboardInterrupt after saving, when SIGINT or SIGTERM came; ResourceError when the disk is full.
     """
-    run = _Run(trainer, stage, keep, peak, note, progress, probe, extra, flops_per_token, rate)
+    run = _Run(trainer, stage, keep, peak, note, progress, probe, extra, glimpse, flops_per_token, rate)
     run.resume()
     unit = "seconds" if isinstance(trainer.schedule, Pace) else "steps"
     with _deferred() as asked, progress.task(stage, unit=unit) as bar:
@@ -110,12 +115,14 @@ class _Run:
         progress: Reporter,
         probe: Probe | None,
         extra: Callable[[], Mapping[str, float]],
+        glimpse: Callable[[int], None] | None,
         flops_per_token: float,
         rate: float,
     ) -> None:
         self.trainer, self.stage, self.keep, self.peak, self.note = trainer, stage, keep, peak, note
         self.progress, self.probe, self.extra = progress, probe, extra
-        self.flops_per_token, self.rate = flops_per_token, rate
+        self.glimpse, self.flops_per_token, self.rate = glimpse, flops_per_token, rate
+        self._glimpsed = 0
         self.tokens = 0
         self.last: dict[str, float] = {}
         self._used = 0.0
@@ -134,6 +141,7 @@ class _Run:
             return
         self.trainer.restore(state["trainer"])
         self.tokens, self._used = state["tokens"], state["seconds"]
+        self._glimpsed = int(GLIMPSES * self._share())
         if isinstance(self.trainer.schedule, Pace):
             self.trainer.schedule.seconds += self._used
         if self.probe is not None:
@@ -159,6 +167,9 @@ class _Run:
                 self.note(event="shortened", seconds=schedule.shorten(self.seconds))
         if schedule.decay_start == log.done and not self.keep.before_decay.exists():
             checkpoint.save(self.keep.before_decay, log.done, self._state(), keep=1)
+        if self.glimpse is not None and int(GLIMPSES * self._share()) > self._glimpsed:
+            self._glimpsed = int(GLIMPSES * self._share())
+            self.glimpse(log.done)
         now = time.perf_counter()
         if now - self._shown >= SCREEN_SECONDS:
             self.flush(bar)
@@ -172,6 +183,13 @@ class _Run:
             value = self.probe.look()
             self.probe.values.append((self.trainer.done, value))
             self.progress.record(f"{self.stage}_probe", self.trainer.done, value=value)
+
+    def _share(self) -> float:
+        """How much of the stage is done."""
+        schedule = self.trainer.schedule
+        if isinstance(schedule, Pace):
+            return self.seconds / schedule.seconds
+        return self.trainer.done / schedule.steps if schedule.steps else 0.0
 
     def show(self, bar: Bar) -> None:
         """Set the bar to where the stage stands."""
