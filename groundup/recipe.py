@@ -54,6 +54,7 @@ class Training(Config):
     micro_rows: Count | None = Field(None, description="rows in one forward; None: all of them")
     steps: Count | None = Field(None, description="None: the clock decides")
     clip: float = Field(1.0, gt=0, description="largest global gradient norm")
+    seed: int = Field(0, description="added to the run's seed, for another order and other draws of this stage alone")
     save_seconds: Seconds = Field(60.0, description="between checkpoints of a timed stage")
     save_steps: Count | None = Field(None, description="between checkpoints; None: by the clock")
 

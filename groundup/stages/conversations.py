@@ -66,7 +66,7 @@ def talks(work: Work, split: Split) -> list[Conversation]:
     from groundup.tasks._mix import conversations
     from groundup.tasks.arithmetic import Arithmetic
 
-    settings, seed = work.recipe.sft, work.recipe.seed
+    settings, seed = work.recipe.sft, work.recipe.seed + work.recipe.sft.seed
     own = _own(work.recipe.data.chat, split)
     total = settings.conversations if split == "train" else HELD_OUT
     arithmetic = settings.arithmetic if split == "train" else min(100, settings.arithmetic)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from groundup.dialogue import Dialogue
     from groundup.eval.suite import Exam
     from groundup.recipe import Recipe
-    from groundup.tasks._base import Example, Task
     from groundup.store import Store
+    from groundup.tasks._base import Example, Task
 
 CHAT_STAGES = ("grpo", "sft", "pretrain")
 """Whose weights are talked to: the last that is done."""

@@ -1,5 +1,6 @@
 """Ids to a model that answers: the stages pretrain, sft and grpo. One loop; they differ in feed and objective."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from groundup.train.trainer import Trainer
 
 WEIGHTS = "weights.safetensors"
+MOST = {"sft": 1.0, "grpo": 1.5}
+"""The longest that a stage may take, as a multiple of its share: grpo makes up for an sft that stops early."""
+
+PROMPT_ROOM = 64
+"""Tokens that hold any question of arithmetic, its template included, even when every character is one."""
+
 LEAST_SECONDS = 2.0
 """A timed stage gets at least this long, even when the ones before it took more than was forecast."""
 
@@ -44,13 +51,13 @@ def pretrain(work: Work) -> None:
         Packed(
             Shard.open(work.path("tokens") / f"{each.label}.tokens"),
             length,
-            seed=recipe.seed,
+            seed=_seed(work),
             isolate=recipe.tokens.isolate,
         )
         for each in opened
     ]
     weights = [each.weight * rows.rows for each, rows in zip(opened, packed, strict=True)]
-    feed = Documents(Mixture(packed, weights, seed=recipe.seed), _micro_rows(recipe.train))
+    feed = Documents(Mixture(packed, weights, seed=_seed(work)), _micro_rows(recipe.train))
     driven = _train(
         work, recipe.train, model, feed, Likelihood(), start=_finished_before(work), glimpse=_glimpse(work, model)
     )
@@ -77,7 +84,7 @@ def sft(work: Work) -> None:
         pack_conversations(chat.render_batch(talks(work, split)), model.config.length, pad)
         for split in ("train", "held_out")
     )
-    feed = Conversations(train, _micro_rows(recipe.sft), recipe.seed)
+    feed = Conversations(train, _micro_rows(recipe.sft), _seed(work))
     probe = Probe(lambda: _loss(work, model, held_out), recipe.sft.probe_steps, recipe.sft.patience)
     driven = _train(work, recipe.sft, model, feed, Likelihood(), probe=probe)
     work.draft.facts |= {
@@ -103,7 +110,8 @@ def grpo(work: Work) -> None:
 
     recipe, settings, model = work.recipe, work.recipe.grpo, _model(work, "sft")
     chat, task = Chat(load(work.path("tokenizer"))), Arithmetic()
-    engine = Engine(model, rows=settings.rows, length=model.config.length, dtype=autocast_dtype(recipe.precision))
+    room = min(model.config.length, PROMPT_ROOM + settings.max_tokens)
+    engine = Engine(model, rows=settings.rows, length=room, dtype=autocast_dtype(recipe.precision))
 
     def complete(prompts: list[list[int]], seeds: list[int]) -> list[Any]:
         engine.refresh(model)
@@ -118,14 +126,14 @@ def grpo(work: Work) -> None:
         return task.score(example, message.content) if ending is Ending.STOPPED else 0.0
 
     feed = Rollouts(
-        task.examples("train", 1 << 20, recipe.seed),
+        task.examples("train", 1 << 20, _seed(work)),
         lambda example: chat.prompt(task.ask(example)),
         complete,
         reward,
         prompts=settings.rows // settings.group,
         group=settings.group,
         rows=_micro_rows(settings),
-        seed=recipe.seed,
+        seed=_seed(work),
         reference=_reference(work, model) if settings.kl else None,
     )
     objective = Policy(clip_low=settings.clip_ratio, clip_high=settings.clip_ratio, kl=settings.kl)
@@ -168,6 +176,12 @@ def build_model(recipe: Any, tokenizer_folder: Path, weights: Path | None, devic
 def _model(work: Work, weights_of: str | None = None) -> "Model":
     weights = work.path(weights_of) if weights_of else None
     return build_model(work.recipe, work.path("tokenizer"), weights, work.device)
+
+
+def _seed(work: Work) -> int:
+    """The seed of the stage: order, draws, noise."""
+    settings = {"pretrain": work.recipe.train, "sft": work.recipe.sft, "grpo": work.recipe.grpo}[work.name]
+    return work.recipe.seed + settings.seed
 
 
 def _micro_rows(settings: "Training") -> int:
@@ -249,7 +263,7 @@ def _trainer(work: Work, settings: "Training", model: "Model", feed: "Feed", obj
         precision=Precision(work.recipe.precision, work.device),
         accumulate=settings.rows // _micro_rows(settings),
         clip=settings.clip,
-        seed=work.recipe.seed,
+        seed=_seed(work),
     )
 
 
@@ -258,11 +272,9 @@ def _schedule(work: Work, settings: "Training") -> "Schedule":
     from groundup.train.schedule import schedule
 
     seconds = work.clock.left_for(work.name)
-    if settings.steps is None and seconds is not None:
-        share = getattr(settings, "share", None)
-        if share is not None and work.recipe.minutes is not None:
-            seconds = min(seconds, share * work.recipe.minutes * 60) if work.name == "sft" else seconds
-        seconds = max(seconds, LEAST_SECONDS)
+    if seconds is not None and work.recipe.minutes is not None:
+        most = MOST.get(work.name, math.inf) * getattr(settings, "share", 1.0) * work.recipe.minutes * 60
+        seconds = max(min(seconds, most), LEAST_SECONDS)
     for row in work.noted("shortened"):
         seconds = min(seconds or row["seconds"], row["seconds"])
     return schedule(
