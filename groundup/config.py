@@ -167,6 +167,8 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
         old = result.get(key)
         if isinstance(old, Mapping) and "name" in old and isinstance(value, str):
             value = {"name": value}
+        if isinstance(old, str) and isinstance(value, Mapping):
+            old = result[key] = {"name": old}
         if not isinstance(old, Mapping) or not isinstance(value, Mapping):
             result[key] = dict(value) if isinstance(value, Mapping) else value
         elif "name" in value and "name" in old and value["name"] != old["name"]:

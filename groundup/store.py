@@ -235,11 +235,12 @@ class Store:
         return sum(file.stat().st_size for file in self.root.rglob("*") if file.is_file())
 
     def prune(self, keep: Sequence[Artifact]) -> None:
-        """Drop finished artifacts and scratch of stages that are no longer current, except those in `keep`."""
+        """Drop all scratch, and finished artifacts that are no longer current, except those in `keep`."""
         wanted = {artifact.path.name for artifact in (*self.current().values(), *keep)}
-        for folder in (self.root / "artifacts").glob("*"):
-            if folder.name not in wanted:
-                shutil.rmtree(folder, ignore_errors=True)
+        for place in ("artifacts", "scratch"):
+            for folder in (self.root / place).glob("*"):
+                if place == "scratch" or folder.name not in wanted:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def discard(self) -> None:
         """Take back a run that was created and never got a recipe."""

@@ -44,7 +44,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `text`, `tiny.toml` and `runs/tiny`, a finished run of both; all workers share it. Not to be changed."""
+    """A folder with `text`, `tiny.toml` and `runs/tiny`, a finished run. All workers share it: not to be changed."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "place"
     with FileLock(f"{folder}.lock"):

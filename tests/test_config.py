@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -84,6 +84,12 @@ def test_another_component_drops_the_fields_of_the_old_one() -> None:
     assert "momentum" not in changed.optim.tree()
 
 
+def test_a_component_named_in_a_file_takes_fields_from_the_command_line() -> None:
+    tree = merge({"optim": "adamw"}, parse_pairs(["optim.lr=0.25"]))
+    assert Outer.from_tree(tree).optim.name == "adamw"
+    assert Outer.from_tree(tree).optim.tree()["lr"] == 0.25
+
+
 def test_naming_the_same_component_again_keeps_its_fields() -> None:
     assert Outer().override("optim.momentum=0.5").override("optim=muon").optim.tree()["momentum"] == 0.5
 
@@ -134,13 +140,11 @@ def test_a_fingerprint_is_of_the_values_and_not_of_their_order() -> None:
     assert len(fingerprint({})) == 16
 
 
-TREES = st.recursive(
-    st.dictionaries(st.sampled_from("abc"), st.integers(), max_size=3),
-    lambda inner: st.dictionaries(st.sampled_from("abc"), inner | st.integers(), max_size=3),
-    max_leaves=8,
-)
+LEAVES = st.dictionaries(st.sampled_from("abc"), st.integers(0, 9), max_size=3)
+TREES = st.dictionaries(st.sampled_from("abc"), LEAVES | st.integers(0, 9), max_size=3)
 
 
+@settings(max_examples=60, deadline=None)
 @given(TREES, TREES)
 def test_what_is_laid_over_wins_and_the_rest_stays(base: dict[str, object], over: dict[str, object]) -> None:
     merged = leaves(merge(base, over))

@@ -36,7 +36,7 @@ def leave(store: Store, kind: str, fingerprint: str, text: str = "x") -> None:
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "..", ".hidden", "-flag", "a b", "x" * 65, "a\n", "ä"])
 def test_a_name_that_could_leave_the_folder_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="run name .*: use up to 64 letters"):
+    with pytest.raises(StoreError, match=r"run name .*: use up to 64 letters"):
         Store.create(tmp_path / "runs", name)
     assert not (tmp_path / "runs").exists()
 
@@ -55,7 +55,7 @@ def test_a_run_is_made_once_and_found_again(store: Store) -> None:
 
 
 def test_a_run_that_is_not_there_gets_the_nearest_name(store: Store) -> None:
-    with pytest.raises(StoreError, match="there is no run 'mien'.*did you mean 'mine'"):
+    with pytest.raises(StoreError, match=r"there is no run 'mien'.*did you mean 'mine'"):
         Store.open(store.root.parent, "mien")
 
 

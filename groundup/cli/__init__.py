@@ -74,6 +74,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name, help=summary, description=summary, epilog=rest.strip(), formatter_class=parser.formatter_class
         )
+        sub.set_defaults(parser=sub)
         if only in (None, name):
             sub.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs live")
             module.add(sub)
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"groundup: there is no command {words[0]!r}; {nearest(words[0], ORDER)}\n")
         return 2
     parser = build_parser(words[0] if words else None)
-    args = parser.parse_args(words)
+    args = _read(parser, words)
     if args.command is None:
         parser.print_help()
         return 0
@@ -111,6 +112,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             "Free some space, then run the same command again\n"
         )
         return 2
+
+
+def _read(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """The parsed words. Settings may stand after flags too, where argparse leaves them over (its issue 15112)."""
+    args, rest = parser.parse_known_args(words)
+    if any(word.startswith("-") for word in rest) or (rest and not hasattr(args, "words")):
+        args.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.words = [*args.words, *rest]
+    return args
 
 
 def print_json(value: Any) -> None:
