@@ -72,9 +72,10 @@ class Sft(Training):
     rows: Count = 16
     warmup: int = Field(10, ge=0)
     decay: Share = 0.5
-    share: Share = Field(0.12, description="of the minutes of a timed run, at most")
+    share: Share = Field(0.2, description="of the minutes of a timed run, at most")
     arithmetic: int = Field(1000, ge=0, description="demonstrations of a ± b")
-    conversations: int = Field(12_000, ge=0, description="made by rules from the text, all kinds together")
+    arithmetic_repeats: Count = Field(4, description="times that each demonstration comes in one epoch")
+    conversations: int = Field(4_000, ge=0, description="made by rules from the text, all kinds together")
     patience: Count = Field(3, description="probes of the held-out loss without a new best, then stop")
     probe_steps: Count = Field(40, description="steps between probes of the held-out loss")
 
@@ -82,12 +83,15 @@ class Sft(Training):
 class Grpo(Training):
     """Reinforcement on arithmetic, whose answers can be checked (GRPO, arXiv 2402.03300)."""
 
-    optim: AnyOptimizer = Field({"name": "adamw", "lr": 3e-4, "decay": 0.0}, validate_default=True)
+    optim: AnyOptimizer = Field(
+        {"name": "muon", "lr": 1e-3, "embed_lr": 1e-3, "head_lr": 3e-4, "vector_lr": 3e-4, "decay": 0.0},
+        validate_default=True,
+    )
     rows: Count = Field(512, description="roll-outs in one step: prompts times group")
     group: Count = Field(8, description="roll-outs of one prompt")
     warmup: int = Field(0, ge=0)
     decay: Share = 0.3
-    share: Share = Field(0.15, description="of the minutes of a timed run, at most")
+    share: Share = Field(0.22, description="of the minutes of a timed run, at most")
     temperature: float = Field(1.0, gt=0)
     clip_ratio: float = Field(0.2, gt=0)
     kl: float = Field(0.0, ge=0, description="weight of the divergence from the SFT model; 0: none")

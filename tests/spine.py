@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -107,6 +108,15 @@ def write_recipe(folder: Path) -> Path:
 def environment() -> dict[str, str]:
     """What a command of a test sees: one thread, so that workers do not stand in each other's way."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended, and what it wrote."""
+
+    status: int
+    out: str
+    err: str
 
 
 def start(*words: str | Path, cwd: Path) -> subprocess.Popen[str]:

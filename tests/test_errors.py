@@ -12,7 +12,8 @@ KINDS = [value for value in vars(errors).values() if isinstance(value, type) and
 
 def test_every_error_is_in_the_drawing_with_the_builtin_that_it_is() -> None:
     assert len(KINDS) == 6
-    drawing = {line.split()[1]: line for line in (errors.__doc__ or "").splitlines() if line.strip().startswith(("├", "└"))}
+    lines = [line for line in (errors.__doc__ or "").splitlines() if line.strip().startswith(("├", "└"))]
+    drawing = {line.split()[1]: line for line in lines}
     for kind in set(KINDS) - {GroundupError}:
         builtin = drawing[kind.__name__].rpartition("(a ")[2].rstrip(")")
         assert issubclass(kind, getattr(builtins, builtin))

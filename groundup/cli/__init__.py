@@ -66,6 +66,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"groundup {groundup.__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
     for name in ORDER:
@@ -83,7 +84,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; the exit status: 0 done, 1 it failed, 2 a mistake that the text explains, 130 stopped."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a command here
     if words and not words[0].startswith("-") and words[0] not in ORDER:
         sys.stderr.write(f"groundup: there is no command {words[0]!r}; {nearest(words[0], ORDER)}\n")
         return 2

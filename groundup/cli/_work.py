@@ -62,9 +62,9 @@ def _planned(
         raise
     if screen is not None:
         screen.print(forecast_table(forecast, args.price_per_hour))
-    store.write_text("recipe.toml", forecast.recipe.to_toml())
     store.write_json("origins.json", forecast.origins)
     store.write_json("forecast.json", {**forecast.facts(args.price_per_hour), "basis": forecast.basis()})
+    store.write_text("recipe.toml", forecast.recipe.to_toml())  # last: with it the run is one that can be taken up
     return forecast.recipe, forecast.basis()
 
 

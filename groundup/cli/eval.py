@@ -23,7 +23,9 @@ def run(args: argparse.Namespace) -> int:
     Raises ConfigError for a setting outside `eval`, and StoreError for a run without a finished model.
     """
     from groundup.cli.run import run as make
+    from groundup.config import merge, parse_pairs, read_toml
     from groundup.errors import ConfigError, StoreError
+    from groundup.recipe import Recipe
     from groundup.store import Store
 
     wrong = [word for word in args.words if not word.startswith("eval.")]
@@ -33,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     missing = [stage for stage in ("pretrain", "sft", "grpo") if stage not in store.current()]
     if missing:
         raise StoreError(f"run {args.name!r} has no {missing[0]} yet; `groundup run {args.name}` goes on")
+    Recipe.from_tree(merge(read_toml(store.root / "recipe.toml"), parse_pairs(args.words)))  # before anything goes
     with store.locked():
         for kind in ("eval", "report"):
             for artifact in store.all(kind):

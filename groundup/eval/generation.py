@@ -19,7 +19,7 @@ from groundup.infer.schedule import Request
 from groundup.tasks._base import Example, Task
 from groundup.tasks.functions import Sample, body_of, judge, n_lines
 from groundup.tokenizer._base import Tokenizer
-from groundup.tokenizer.chat import Ending
+from groundup.tokenizer.chat import Chat, Ending
 from groundup.tokenizer.special import END_OF_TEXT
 
 
@@ -116,23 +116,23 @@ def write_functions(
     tokenizer: Tokenizer,
     examples: Sequence[Example],
     *,
+    chat: Chat | None = None,
     max_tokens: int = 200,
     temperature: float = 0.8,
     seed: int = 0,
     progress: Reporter = SILENT,
 ) -> list[Sample]:
-    """What the model writes after each `def` line; a sample is broken off once it has a line in column 0."""
+    """What the model writes after each `def` line; a sample is broken off once it has a line in column 0.
+
+    With `chat` the line is what the user says and the sample is the reply; else the model goes on from it as from text.
+    """
     end = tokenizer.special[END_OF_TEXT]
-    requests = [
-        Request(
-            prompt=[end, *tokenizer.encode(f"{example.question}\n")],
-            max_tokens=max_tokens,
-            temperature=temperature,
-            stop=frozenset({end}),
-            seed=seed + index,
-        )
-        for index, example in enumerate(examples)
-    ]
+    stop = frozenset({end}) if chat is None else chat.stop_ids
+    requests = []
+    for seeded, example in enumerate(examples, seed):
+        said = (Message("user", example.question),)
+        prompt = chat.prompt(said) if chat else [end, *tokenizer.encode(f"{example.question}\n")]
+        requests.append(Request(prompt=prompt, max_tokens=max_tokens, temperature=temperature, stop=stop, seed=seeded))
     numbers = {engine.submit(request): index for index, request in enumerate(requests)}
     written: list[list[int]] = [[] for _ in requests]
     samples = [Sample(example.question, "") for example in examples]
@@ -142,7 +142,7 @@ def write_functions(
                 index = numbers.get(event.request_id)
                 if index is None:
                     continue
-                stopped = event.token == end
+                stopped = event.token in stop
                 if not stopped:
                     written[index].append(event.token)
                 breaks = not event.done and body_of(tokenizer.decode(written[index]))[1]

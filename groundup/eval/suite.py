@@ -22,7 +22,6 @@ from groundup.eval.generation import (
 from groundup.eval.interval import wilson
 from groundup.eval.likelihood import likelihood
 from groundup.events import SILENT, Reporter
-from groundup.infer.engine import Engine
 from groundup.models._base import Model
 from groundup.tasks._base import Example, Task
 from groundup.tokenizer._base import Tokenizer
@@ -64,7 +63,7 @@ def evaluate(
     training: Iterable[str] = (),
     measure_yardsticks: bool = True,
     exams: Mapping[str, Exam] | None = None,
-    functions: tuple[Engine, Sequence[Example]] | None = None,
+    functions: Sequence[Example] = (),
     questions: Sequence[str] = (),
     reply_tokens: int = 96,
     progress: Reporter = SILENT,
@@ -72,8 +71,8 @@ def evaluate(
     """The facts of an evaluation: of each part that is given something to measure, and nothing of the others.
 
     `held_out` documents are laid end to end for the yardsticks, in the order given; the primed one reads `training`
-    first. `functions` are what writes them (the language model, not the chatbot) and their examples. `questions` make
-    the sample conversation, of replies of up to `reply_tokens`.
+    first. `functions` are those that the chatbot is to write, given their `def` lines. `questions` make the sample
+    conversation, of replies of up to `reply_tokens`.
     """
     facts: dict[str, Any] = {}
     if held_out:
@@ -86,10 +85,11 @@ def evaluate(
             facts["samples"] += shown
             if all(example.options for example in exam.examples):
                 facts["tasks"][f"{name} by likelihood"] = choice_facts(subject.dialogue, exam)
-    if functions is not None and functions[1]:
-        engine, examples = functions
-        written = write_functions(engine, subject.tokenizer, examples, progress=progress)
-        facts["functions"] = function_facts(written, real_functions(subject.tokenizer, examples))
+    if functions:
+        written = write_functions(
+            subject.dialogue.engine, subject.tokenizer, functions, chat=subject.dialogue.chat, progress=progress
+        )
+        facts["functions"] = function_facts(written, real_functions(subject.tokenizer, functions))
         facts["samples"] += [
             {"task": "functions", "prompt": sample.signature, "reply": sample.text} for sample in written[:SHOWN]
         ]

@@ -190,7 +190,8 @@ class _Planner:
         disk = int(4 * self._text.bytes + 8 * 4 * config.parameters_count(vocab) + 20e6)
         if disk > self._machine.disk:
             raise ResourceError(
-                f"the run needs {disk / 1e9:.1f} GB of disk, {self._machine.disk / 1e9:.1f} GB are free"
+                f"the run needs {disk / 1e6:,.0f} MB of disk, {self._machine.disk / 1e6:,.0f} MB are free: "
+                "free some, or put the run on another disk with --runs DIR"
             )
         return Forecast(
             recipe=recipe, origins=origin, machine=self._machine, text=self._text,

@@ -18,7 +18,14 @@ Split = Literal["train", "held_out"]
 SHELF_BYTES = 96_000_000
 """Text that questions are made from at most: beyond it, whole documents are left out evenly."""
 
-SHARES = {"passages": 0.62, "origin": 0.10, "definitions": 0.14, "spelling": 0.10, "identity": 0.04}
+SHARES = {
+    "passages": 0.42,
+    "functions": 0.28,
+    "definitions": 0.12,
+    "origin": 0.07,
+    "spelling": 0.07,
+    "identity": 0.04,
+}
 """Of the rule-made conversations, those of each task; arithmetic comes on top with a count of its own."""
 
 HELD_OUT = 400
@@ -69,14 +76,12 @@ def talks(work: Work, split: Split) -> list[Conversation]:
     settings, seed = work.recipe.sft, work.recipe.seed + work.recipe.sft.seed
     own = _own(work.recipe.data.chat, split)
     total = settings.conversations if split == "train" else HELD_OUT
-    arithmetic = settings.arithmetic if split == "train" else min(100, settings.arithmetic)
-    tasks: list[Task] = [Arithmetic()]
-    counts = [arithmetic]
-    for name, task in text_tasks(work).items() if not own else ():
-        tasks.append(task)
-        counts.append(round(SHARES[name] * total))
-    made = conversations(tasks, shelf(work, split), counts, seed, split, max_bytes=max_bytes(work))
-    return [*own, *made]
+    chosen = text_tasks(work) if not own else {}
+    counts = [round(SHARES[name] * total) for name in chosen]
+    made = conversations(list(chosen.values()), shelf(work, split), counts, seed, split, max_bytes=max_bytes(work))
+    problems = settings.arithmetic if split == "train" else min(HELD_OUT // 4, settings.arithmetic)
+    sums = conversations([Arithmetic()], (), [problems], seed, split, max_bytes=max_bytes(work))
+    return [*own, *made, *sums * (settings.arithmetic_repeats if split == "train" else 1)]
 
 
 def _own(paths: Sequence[str], split: Split) -> list[Conversation]:

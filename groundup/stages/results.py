@@ -34,9 +34,10 @@ ANSWER_ROOM = 8
 
 def evaluate(work: Work) -> None:
     """Measure the base model by its likelihood and the chatbot by what it says."""
+    from random import Random
+
     from groundup.eval.suite import Subject
     from groundup.eval.suite import evaluate as measure
-    from groundup.infer.engine import Engine
     from groundup.tasks.functions import draw
     from groundup.tokenizer._base import load
 
@@ -49,9 +50,6 @@ def evaluate(work: Work) -> None:
     length, dtype = base.config.length, autocast_dtype(recipe.precision)
     held_out = list(documents(work, "held_out"))
     exams = _exams(work, after, held_out)
-    engine = Engine(base, rows=ENGINE_ROWS, length=length, dtype=dtype)
-    from random import Random
-
     asked = draw(held_out, settings.functions, Random(recipe.seed)) if settings.functions else []
     work.draft.facts |= measure(
         Subject(
@@ -61,7 +59,7 @@ def evaluate(work: Work) -> None:
         held_out=held_out,
         training=(document.text for document in documents(work, "train")),
         exams=exams,
-        functions=(engine, asked) if asked else None,
+        functions=asked,
         questions=[*QUESTIONS, *_own_questions(exams)],
         measure_yardsticks=settings.yardsticks,
         progress=work.events,

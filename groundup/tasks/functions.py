@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from pydantic import Field
+
 from groundup.corpus.conversation import Conversation, Message
 from groundup.corpus.document import Document
 from groundup.tasks._base import Example, Split, Task
-from groundup.tasks._excerpt import syntax_tree
+from groundup.tasks._excerpt import size, syntax_tree
 
 COLUMN_0 = re.compile(r"^\S", re.MULTILINE)
 REPEATS = 2
@@ -39,14 +41,17 @@ class Functions(Task):
     that are repeated; `score` judges one reply alone, and takes it as ended.
     """
 
+    max_bytes: int = Field(680, ge=80, description="of the `def` line and the body together")
+
     def examples(self, split: Split, count: int, seed: int, documents: Sequence[Document] = ()) -> list[Example]:
         """Functions that are right by the rule themselves (stubs are not), each signature once."""
-        drawn = draw(documents, 2 * count, self.random(split, seed))
-        return [example for example in drawn if self.score(example, example.answer) == 1.0][:count]
+        drawn = draw(documents, 4 * count, self.random(split, seed))
+        short = (example for example in drawn if size(example.question + example.answer) <= self.max_bytes)
+        return [example for example in short if self.score(example, example.answer) == 1.0][:count]
 
     def ask(self, example: Example) -> Conversation:
-        """The request for a chat model; a model that has seen text only continues `example.question` + newline."""
-        return (Message("user", f"Write the body of this function:\n\n{example.question}"),)
+        """The `def` line, and nothing else."""
+        return (Message("user", example.question),)
 
     def score(self, example: Example, reply: str) -> float:
         """1.0 when the reply, taken as the lines after the `def` line, is a body by the rule."""

@@ -95,6 +95,7 @@ def drive(
         for log in trainer.run():
             run.after(log, bar)
             if asked:
+                run.flush(bar)
                 run.save()
                 raise KeyboardInterrupt
         run.flush(bar)

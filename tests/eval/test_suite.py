@@ -32,7 +32,7 @@ def test_facts_are_what_the_report_reads(tmp_path: Path) -> None:
         held_out=DOCUMENTS,
         training=["Calculate 9 + 9. " * 50],
         exams={"arithmetic": Exam(Arithmetic(), EXAMPLES), "empty": Exam(Arithmetic(), [])},
-        functions=(engine(asked.model), [Example("def f(x):", "    return x\n")]),
+        functions=[Example("def f(x):", "    return x\n")],
         questions=["What is 1?"],
     )
     assert json.loads(json.dumps(facts)) == facts

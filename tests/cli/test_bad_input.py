@@ -1,0 +1,87 @@
+"""What a person can get wrong: each is told in a sentence, exits with 2 and leaves nothing behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spine import Said, write_text
+
+Say = Callable[..., Said]
+
+
+def refused(said: Said, *parts: str) -> None:
+    assert said.status == 2, said
+    assert said.out == ""
+    assert said.err.startswith("groundup: ")
+    assert "Traceback" not in said.err
+    for part in parts:
+        assert part in said.err, said.err
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "--name", "../x"), ("rm", "../x", "--yes"), ("chat", "../x"), ("show", "..")]
+)
+def test_a_name_that_leaves_the_folder(say: Say, words: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    refused(say(*words, "--runs", "runs"), "run name '..", "use up to 64 letters")
+    assert (tmp_path / "x").is_dir()
+
+
+def test_an_unknown_command_and_an_unknown_flag(say: Say) -> None:
+    refused(say("rnu"), "there is no command 'rnu'", "did you mean 'run'?")
+    refused(
+        say("run", "--minuts", "3"), "there is no flag --minuts", "did you mean '--minutes'?", "groundup run --help"
+    )
+    refused(say("list", "mine"), "unrecognized arguments: mine")
+
+
+@pytest.mark.parametrize(
+    ("pair", "parts"),
+    [
+        ("train.stepz=3", ("train.stepz: there is no such setting", "did you mean 'steps'?")),
+        ("model=quen3", ("did you mean 'qwen3'?",)),
+        ("train.optim.lrr=3", ("train.optim.lrr", "did you mean 'lr'?")),
+        ("train.rows=0", ("train.rows", "greater than 0", "it is 0")),
+        ("train.rows=few", ("train.rows", "integer", "'few'")),
+    ],
+)
+def test_a_setting_that_is_none(say: Say, pair: str, parts: tuple[str, ...], tmp_path: Path) -> None:
+    refused(say("run", "--name", "mine", "--data", write_text(tmp_path / "text"), pair), *parts)
+    assert not (tmp_path / "runs" / "mine").exists()
+
+
+def test_a_misspelt_field_of_a_recipe_file_and_a_file_that_is_none(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("[train]\nstepz = 3\n", encoding="utf-8")
+    refused(say("run", "a.toml"), "train.stepz: there is no such setting; did you mean 'steps'?")
+    (tmp_path / "b.toml").write_text("[train\n", encoding="utf-8")
+    refused(say("plan", "b.toml"), "b.toml: not a TOML file", "line 1")
+    refused(say("plan", "c.toml"), "c.toml: there is no such recipe file")
+    refused(say("plan", "mine", "other"), "'other': the run is already named 'mine'", "SECTION.FIELD=VALUE")
+
+
+def test_data_that_holds_no_text(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    refused(say("run", "--data", "empty"), "empty: the folder holds no files", "put text")
+    refused(say("run", "--data", "nowhere"), "nowhere: there is no such file or folder")
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)) * 40)
+    refused(say("run", "--data", "binary.txt"), "binary.txt: no file here can be read", "a binary file")
+    assert not any((tmp_path / "runs").glob("*"))
+
+
+def test_too_little_text_and_too_few_minutes_name_what_works(say: Say, tmp_path: Path) -> None:
+    small = write_text(tmp_path / "small", documents=6)
+    refused(say("run", "--data", small), "bytes of text are too few", "give at least 50,000")
+    enough = write_text(tmp_path / "enough")
+    said = say("plan", "--data", enough, "--minutes", "0.2")
+    refused(said, "0.2 minutes are too few for this text on this machine", "give --minutes ")
+    least = said.err.partition("give --minutes ")[2].split()[0]
+    refused(say("plan", "--data", enough, "--minutes", "-3"), "minutes", "greater than 0")
+    assert say("plan", "--data", enough, "--minutes", str(float(least) + 0.5), "--json").status == 0
+
+
+def test_a_run_that_is_not_there(say: Say) -> None:
+    refused(say("chat", "mine"), "there is no run 'mine'")
+    refused(say("show", "mine"), "there is no run 'mine'")
+    refused(say("eval", "mine"), "there is no run 'mine'")
+    refused(say("eval", "mine", "train.rows=3"), "'train.rows=3': eval takes eval.FIELD=VALUE only")
