@@ -1,6 +1,7 @@
 """The part of `run` that needs torch: forecast, then the stages, then what came out."""
 
 import argparse
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 def work(order: Order, store: Store, frozen: Tree | None, args: argparse.Namespace) -> int:
     """Plan a new run, or take up an old one, and make what is to be made."""
+    # Threads that spin while they wait bring a shared machine to a halt (docs/diary.md). Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from groundup.pipeline import run, spent_before
     from groundup.plan.machine import settle
     from groundup.stages._work import Clock

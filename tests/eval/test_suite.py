@@ -43,7 +43,7 @@ def test_facts_are_what_the_report_reads(tmp_path: Path) -> None:
     assert (arithmetic["score"], arithmetic["before"]["score"], arithmetic["errors_cut"]["value"]) == (0.5, 0.0, 0.5)
     assert arithmetic["before"]["pass_at_2"]["value"] == 0.0
     assert "operands 0 to 99" in arithmetic["about"]
-    assert facts["functions"]["score"] == 1.0
+    assert facts["functions"]["n"] == 1 and facts["functions"]["real"]["value"] == 1.0
     assert [sample["score"] for sample in facts["samples"] if sample["task"] == "arithmetic"] == [1.0, 0.0]
     assert facts["conversation"][-1] == {"role": "assistant", "content": "7"}
 
