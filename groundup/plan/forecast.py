@@ -19,7 +19,7 @@ from groundup.plan.quality import expected_bits, relative_loss
 from groundup.plan.shape import WIDTHS, Cost, batch_rows, context, measure_cost, vocabulary
 from groundup.plan.stages import stage_seconds
 from groundup.plan.text import Text, measure
-from groundup.recipe import Recipe
+from groundup.recipe import Evaluation, Recipe
 
 PLANNER = "planner"
 DEFAULT_MINUTES = 10.0
@@ -121,11 +121,12 @@ def plan(layers: Sequence[tuple[str, Tree]], runs: Path, frozen: Tree | None = N
     user: Tree = {}
     for _, layer in layers:
         user = merge(user, layer)
-    wanted = Recipe.from_tree(user)
+    defaults = Recipe().tree()  # below it all, so that `grpo.optim.lr=1e-3` leaves the other fields of that optimizer
+    wanted = Recipe.from_tree(merge(defaults, user))
     if wanted.minutes is None and wanted.train.steps is None:
         layers = [("default", {"minutes": DEFAULT_MINUTES}), *layers]
         user = merge({"minutes": DEFAULT_MINUTES}, user)
-        wanted = Recipe.from_tree(user)
+        wanted = Recipe.from_tree(merge(defaults, user))
     text = measure(wanted.data.text)
     if text.bytes < MIN_BYTES:
         raise ResourceError(
@@ -135,7 +136,7 @@ def plan(layers: Sequence[tuple[str, Tree]], runs: Path, frozen: Tree | None = N
     machine = probe(runs)
     planner = _Planner(wanted, set(leaves(user)), machine, text)
     chosen = planner.choose() if frozen is None else {}
-    tree = Recipe.from_tree(merge(chosen, user)).tree()
+    tree = Recipe.from_tree(merge(merge(defaults, chosen), user)).tree()
     return planner.forecast(Recipe.from_tree(tree), origins(tree, [(PLANNER, chosen), *layers]))
 
 
@@ -143,7 +144,9 @@ class _Planner:
     """Holds what is known while one forecast is made."""
 
     def __init__(self, wanted: Recipe, pinned: set[str], machine: Machine, text: Text) -> None:
-        self._wanted, self._pinned, self._machine, self._text = wanted, pinned, machine, text
+        exams = {k: v for k, v in exam_sizes(wanted.minutes).items() if f"eval.{k}" not in pinned}
+        self._wanted = Recipe.from_tree(merge(wanted.tree(), {"eval": exams}))
+        self._exams, self._pinned, self._machine, self._text = exams, pinned, machine, text
         self._reached: dict[int, float] = {}
 
     def choose(self) -> Tree:
@@ -165,6 +168,7 @@ class _Planner:
         config = self._config(width)
         rows = batch_rows(self._tokens_at(width), config.length)
         chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": {"rows": rows}}
+        chosen["eval"] = self._exams
         if "vocab_size" in type(self._wanted.tokenizer).model_fields:
             chosen["tokenizer"] = {"name": self._wanted.tokenizer.name, "vocab_size": self._vocab(width)}
         return merge(tree, chosen)
@@ -249,6 +253,13 @@ class _Planner:
     def _measured(self, config: ModelConfig, vocab: int) -> float:
         rows = max(2, 4096 // config.length) if self._machine.device == "cpu" else max(8, 32768 // config.length)
         return measure_cost(config, self._wanted.train.optim, vocab, self._machine, rows)
+
+
+def exam_sizes(minutes: float | None) -> Tree:
+    """How much is asked at the end: all of it from eight minutes on, less where it would eat into the training."""
+    share = min(1.0, (minutes or 8) / 8)
+    defaults = Evaluation()
+    return {name: max(32, round(share * getattr(defaults, name))) for name in ("arithmetic", "passages", "functions")}
 
 
 def learned(config: ModelConfig, vocab_size: int) -> float:

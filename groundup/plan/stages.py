@@ -7,8 +7,8 @@ from groundup.recipe import Recipe, Training
 START = 8.0
 """Imports, probe, measuring the text and a training step or two."""
 
-CORPUS_BYTES, TOKENIZER_BYTES, TOKENS_BYTES = 2.0e6, 6.0e6, 6.0e6
-"""Bytes a second of text, two cores (docs/diary.md)."""
+CORPUS_BYTES, TOKENIZER_BYTES, TOKENS_BYTES = 4.0e6, 6.0e6, 6.0e6
+"""Bytes of text a second on two cores (docs/diary.md)."""
 
 PPMD_BYTES = 1.5e6
 """Bytes a second of the yardsticks; the primed one reads the training text up to a bound."""
@@ -16,8 +16,11 @@ PPMD_BYTES = 1.5e6
 MIN_PRETRAIN = 10.0
 """Seconds: with less, nothing is learned that SFT could build on."""
 
-DECODE = 0.35
-"""Share of the training cost that a generated token has in a full batch: a third of the FLOPs, and small products."""
+DECODE = 2.0
+"""Cost of a generated token in a full batch over that of a trained one: fewer FLOPs, in one small product at a time."""
+
+ARITHMETIC_TOKENS, PASSAGE_TOKENS, FUNCTION_TOKENS = 220, 60, 120
+"""Tokens generated for a question: ten replies to a sum (two models, pass@8), one to a passage, a function's body."""
 
 
 def stage_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[str, float]:
@@ -27,7 +30,7 @@ def stage_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[
     """
     seconds = {
         "start": START,
-        "corpus": 3.0 + text.bytes / CORPUS_BYTES,
+        "corpus": 2.0 + text.bytes / CORPUS_BYTES,
         "tokenizer": 1.0 + min(text.bytes, 100e6) / TOKENIZER_BYTES,
         "tokens": 0.5 + text.bytes / TOKENS_BYTES,
         "pretrain": 0.0,
@@ -60,7 +63,7 @@ def eval_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> float:
     """Seconds of the evaluation: likelihood in two overlapping passes, yardsticks, and what is generated."""
     held_out = min(0.08 * text.bytes, recipe.corpus.held_out.max_bytes)
     tokens = held_out / 3.0
-    generated = recipe.eval.arithmetic * 40 * 9 + recipe.eval.passages * 60
-    generated += recipe.eval.functions * 120 * (text.code > 0.5)
+    generated = recipe.eval.arithmetic * ARITHMETIC_TOKENS + recipe.eval.passages * PASSAGE_TOKENS
+    generated += recipe.eval.functions * FUNCTION_TOKENS * (text.code > 0.5)
     yardsticks = 2.0 + (3 * held_out + min(text.bytes, 16e6)) / PPMD_BYTES if recipe.eval.yardsticks else 0.0
     return 4.0 + 2 * tokens * seconds_per_token / 3 + generated * seconds_per_token * DECODE + yardsticks

@@ -73,11 +73,9 @@ def test_too_little_text_and_too_few_minutes_name_what_works(say: Say, tmp_path:
     small = write_text(tmp_path / "small", documents=6)
     refused(say("run", "--data", small), "bytes of text are too few", "give at least 50,000")
     enough = write_text(tmp_path / "enough")
-    said = say("plan", "--data", enough, "--minutes", "0.2")
-    refused(said, "0.2 minutes are too few for this text on this machine", "give --minutes ")
-    least = said.err.partition("give --minutes ")[2].split()[0]
+    words = ("plan", "--data", enough, "--minutes", "0.2")
+    refused(say(*words), "0.2 minutes are too few for this text on this machine", "give --minutes ")
     refused(say("plan", "--data", enough, "--minutes", "-3"), "minutes", "greater than 0")
-    assert say("plan", "--data", enough, "--minutes", str(float(least) + 0.5), "--json").status == 0
 
 
 def test_a_run_that_is_not_there(say: Say) -> None:

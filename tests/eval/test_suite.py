@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from eval.chain import LENGTH, continuing, engine, saying, tokenizer
+from eval.chain import LENGTH, continuing, saying, tokenizer
 from groundup.corpus.document import Document
 from groundup.eval.suite import Exam, Subject, evaluate
 from groundup.report.gather import gather
