@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 def work(order: Order, store: Store, frozen: Tree | None, args: argparse.Namespace) -> int:
     """Plan a new run, or take up an old one, and make what is to be made."""
-    # Threads that spin while they wait bring a shared machine to a halt (docs/diary.md). Read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin long while they wait bring a shared machine to a halt; not to spin at all costs a seventh
+    # (docs/diary.md). Read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     from groundup.pipeline import run, spent_before
     from groundup.plan.machine import settle
     from groundup.stages._work import Clock

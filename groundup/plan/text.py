@@ -16,7 +16,7 @@ CODE_SUFFIXES = (".py", ".c", ".h", ".cpp", ".rs", ".go", ".java", ".js", ".ts")
 
 @dataclass(frozen=True)
 class Text:
-    """`bytes` is an estimate of the unpacked size; `xz` the bits per byte of `xz -6` on a sample of it."""
+    """`bytes` is an estimate of the unpacked size; `xz` the bits per byte of `xz -6` on a sample; `code` its share."""
 
     bytes: int
     files: int
@@ -36,7 +36,7 @@ def measure(specs: Sequence[str]) -> Text:
             size = sum(shard.bytes for shard in shards) * ratio
             total += size
             files += len({shard.path for shard in shards})
-            code += size * (sum(shard.path.endswith(CODE_SUFFIXES) for shard in shards) / max(1, len(shards)))
+            code += sum(shard.bytes for shard in shards if shard.path.endswith(CODE_SUFFIXES)) * ratio
             stride = max(1, len(shards) // 64)
             for shard in shards[::stride]:
                 if held >= SAMPLE_BYTES * 2:

@@ -1,0 +1,115 @@
+"""What is done, stale or to do: each stage depends on its own settings, files and parents, and on nothing else."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from groundup.config import Tree, read_toml
+from groundup.pipeline import STAGES, spent_before, status, todo
+from groundup.recipe import Recipe
+from groundup.stages._work import Clock
+from groundup.store import Store
+from spine import write_text
+
+NAMES = [stage.name for stage in STAGES]
+
+
+def frozen(store: Store, *pairs: str) -> Tree:
+    """The recipe of a run, with settings changed."""
+    return Recipe.from_tree(read_toml(store.root / "recipe.toml")).override(*pairs).tree()
+
+
+def test_the_stages_stand_in_the_order_of_their_needs() -> None:
+    assert NAMES == ["corpus", "tokenizer", "tokens", "pretrain", "sft", "grpo", "eval", "report"]
+    for number, stage in enumerate(STAGES):
+        assert set(stage.needs) <= set(NAMES[:number])
+        assert stage.make.__doc__
+
+
+def test_every_section_of_the_recipe_is_read_by_some_stage() -> None:
+    """A setting that no stage read could be changed without anything being made again."""
+    unread = set(Recipe().tree()) - {section.partition(".")[0] for stage in STAGES for section in stage.reads}
+    assert unread == set()
+
+
+@pytest.mark.parametrize(
+    ("pair", "again"),
+    [
+        ("seed=2", NAMES[3:]),
+        ("corpus.held_out.fraction=0.2", NAMES),
+        ("data.text=['python']", NAMES),
+        ("tokenizer.vocab_size=410", NAMES[1:]),
+        ("tokens.isolate=true", ["pretrain", "sft", "grpo", "eval", "report"]),
+        ("model.dim=64", NAMES[3:]),
+        ("train.optim.lr=0.5", NAMES[3:]),
+        ("sft.rows=8", ["sft", "grpo", "eval", "report"]),
+        ("grpo.kl=0.1", ["grpo", "eval", "report"]),
+        ("eval.arithmetic=4", ["eval", "report"]),
+        ("minutes=3", []),
+    ],
+)
+def test_a_changed_setting_makes_again_what_depends_on_it(pair: str, again: list[str], place: Path) -> None:
+    store = Store.open(place / "runs", "tiny")
+    assert todo(store, frozen(store)) == []
+    assert todo(store, frozen(store, pair)) == again
+
+
+def test_minutes_matter_to_the_stages_that_the_clock_decides() -> None:
+    pretrain = next(stage for stage in STAGES if stage.name == "pretrain")
+    timed = Recipe().override("minutes=3")
+    assert pretrain.config(timed.tree())["minutes"] == 3.0
+    assert "minutes" not in pretrain.config(timed.override("train.steps=5").tree())
+
+
+def test_what_made_a_stage_stale_is_told(place: Path) -> None:
+    store = Store.open(place / "runs", "tiny")
+    found = {
+        entry.stage.name: entry for entry in status(store, frozen(store, "tokenizer.vocab_size=410", "sft.rows=8"))
+    }
+    assert (found["corpus"].state, found["corpus"].because) == ("done", "")
+    assert found["tokenizer"].because == "tokenizer.vocab_size was 400, is 410"
+    assert found["tokens"].because == "tokenizer is made again"
+    assert found["sft"].because == "sft.rows was 4, is 8; tokenizer is made again; pretrain is made again"
+    assert {entry.state for name, entry in found.items() if name != "corpus"} == {"stale"}
+
+
+def test_the_users_files_are_looked_at_by_their_content(tmp_path: Path) -> None:
+    text = write_text(tmp_path / "text", documents=3)
+    store = Store.create(tmp_path / "runs", "mine")
+    tree = Recipe().override(f"data.text=['{text}']").tree()
+    first = status(store, tree)[0]
+    assert (first.stage.name, first.state) == ("corpus", "to do")
+    with store.publish("corpus", first.fingerprint, first.parents, first.config):
+        pass
+    book = text / "book01.txt"
+    os.utime(book, (1, 1))
+    assert status(store, tree)[0].state == "done", "a new time alone is no change"
+    book.write_text(book.read_text(encoding="utf-8").replace("a", "e"), encoding="utf-8")
+    changed = status(store, tree)[0]
+    assert (changed.state, changed.because) == ("stale", "the files changed")
+    book.unlink()
+    assert status(store, tree)[0].because == "the files changed"
+
+
+def test_a_run_that_is_done_has_spent_nothing_of_the_next_ones_minutes(place: Path) -> None:
+    store = Store.open(place / "runs", "tiny")
+    assert spent_before(store, Recipe.from_tree(frozen(store))) == 0.0
+    assert spent_before(store, Recipe()) == 0.0
+
+
+def test_the_time_of_interrupted_commands_counts(tmp_path: Path) -> None:
+    store, recipe = Store.create(tmp_path, "mine"), Recipe().override("minutes=1")
+    store.note("run", recipe.fingerprint(), spent=12.5)
+    store.note("run", Recipe().fingerprint(), spent=99.0)
+    assert spent_before(store, recipe) == 12.5
+
+
+def test_a_stage_gets_what_those_after_it_leave() -> None:
+    ahead = {"corpus": 5.0, "pretrain": 30.0, "sft": 6.0, "eval": 4.0}
+    clock = Clock(minutes=1.0, spent=10.0, ahead=ahead)
+    left = clock.left_for("pretrain")
+    assert left is not None
+    assert 39.0 < left <= 40.0
+    assert clock.left_for("eval") == pytest.approx(50.0, abs=1.0)
+    assert Clock(minutes=None, ahead=ahead).left_for("pretrain") is None
