@@ -11,7 +11,8 @@ from groundup.store import Store
 
 def print_results(screen: Console, store: Store, seconds: float) -> None:
     """The results of a finished run."""
-    from groundup.plan.forecast import clock
+    from groundup.report.results import expectation
+    from groundup.report.units import duration
 
     facts = store.facts()
     measured = facts.get("eval", {})
@@ -25,18 +26,8 @@ def print_results(screen: Console, store: Store, seconds: float) -> None:
             screen.print(message["content"], markup=False)
     parameters = facts.get("pretrain", {}).get("parameters", 0)
     screen.print(f"\n{expectation(parameters)}")
-    screen.print(f"[bold]done in {clock(seconds)}[/bold]   talk to it:  groundup chat {store.name}")
+    screen.print(f"[bold]done in {duration(seconds)}[/bold]   talk to it:  groundup chat {store.name}")
     screen.print(f"                the report:  {store.root / 'report.html'}", soft_wrap=True)
-
-
-def expectation(parameters: int) -> str:
-    """What a model of that size can do, in a sentence."""
-    size = f"A model of {parameters / 1e6:.1f} million parameters"
-    if parameters < 2e7:
-        return f"{size} writes text in the manner of what it read and answers what it was drilled in; it knows little."
-    if parameters < 2e8:
-        return f"{size} writes fluent paragraphs on its subjects and follows simple requests; its facts are unreliable."
-    return f"{size} holds a conversation on what it has read much of; check its facts."
 
 
 def _table(facts: Mapping[str, Any]) -> Table:

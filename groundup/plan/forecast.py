@@ -20,6 +20,7 @@ from groundup.plan.shape import WIDTHS, Cost, batch_rows, context, measure_cost,
 from groundup.plan.stages import stage_seconds
 from groundup.plan.text import Text, measure
 from groundup.recipe import Evaluation, Recipe
+from groundup.report.units import duration
 
 PLANNER = "planner"
 DEFAULT_MINUTES = 10.0
@@ -73,7 +74,7 @@ class Forecast:
             ("bits per byte", f"{value:.2f} expected on held-out text ({low:.2f} to {high:.2f})"),
         ]  # fmt: skip
         total = sum(self.seconds.values())
-        rows.append(("time", f"{clock(total)}: " + ", ".join(f"{k} {clock(v)}" for k, v in self.seconds.items())))
+        rows.append(("time", f"{duration(total)}: " + ", ".join(f"{k} {duration(v)}" for k, v in self.seconds.items())))
         rows.append(("peak memory", f"{self.memory / 1e9:.2f} GB"))
         rows.append(("disk", f"{self.disk / 1e6:,.0f} MB"))
         if price_per_hour is not None:
@@ -96,19 +97,6 @@ class Forecast:
             "text": {"bytes": self.text.bytes, "files": self.text.files, "xz": self.text.xz},
             "recipe": self.recipe.tree(),
         }
-
-
-def clock(seconds: float) -> str:
-    """A duration as people say it.
-
-    >>> clock(75), clock(7320)
-    ('1 min 15 s', '2 h 02 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
 
 
 def plan(layers: Sequence[tuple[str, Tree]], runs: Path, frozen: Tree | None = None) -> Forecast:

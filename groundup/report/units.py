@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
     """A time in its two largest units.
 
     >>> duration(0.25), duration(42.4), duration(603), duration(7300)
-    ('0.2 s', '42 s', '10 min 3 s', '2 h 2 min')
+    ('0.2 s', '42 s', '10 min 3 s', '2 h 1 min')
     """
     if seconds < 9.95:
         return f"{seconds:.1f} s"

@@ -207,6 +207,6 @@ def _room_on_disk(partial: Path) -> Iterator[None]:
         if number not in _FULL:
             raise
         raise ResourceError(
-            f"the disk of {partial.parent} is full; free some space and run the same command: it goes on from "
+            f"the disk of {partial.parent} is full; free some space and run the same command again: it goes on from "
             "the last checkpoint"
         ) from None
