@@ -8,7 +8,7 @@ import pytest
 from groundup.config import Tree
 from groundup.errors import DataError, ResourceError
 from groundup.models.qwen3 import Qwen3
-from groundup.plan.forecast import PLANNER, Forecast, clock, plan
+from groundup.plan.forecast import PLANNER, Forecast, plan
 from groundup.plan.machine import Machine
 from groundup.plan.memory import training_bytes
 from groundup.plan.quality import expected_bits
@@ -155,8 +155,3 @@ def test_cost_between_two_measured_widths_lies_between_them() -> None:
         for width in (32, 64, 128, 256, 512)
     ]
     assert seconds == pytest.approx([1e-10, 1e-10, 5e-11, 2.5e-11, 2.5e-11])
-
-
-@pytest.mark.parametrize(("seconds", "said"), [(59.4, "59 s"), (75, "1 min 15 s"), (7320, "2 h 02 min")])
-def test_durations_as_people_say_them(seconds: float, said: str) -> None:
-    assert clock(seconds) == said
