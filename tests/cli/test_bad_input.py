@@ -69,13 +69,17 @@ def test_data_that_holds_no_text(say: Say, tmp_path: Path) -> None:
     assert not any((tmp_path / "runs").glob("*"))
 
 
-def test_too_little_text_and_too_few_minutes_name_what_works(say: Say, tmp_path: Path) -> None:
+def test_too_little_text_names_how_much_works(say: Say, tmp_path: Path) -> None:
     small = write_text(tmp_path / "small", documents=6)
     refused(say("run", "--data", small), "bytes of text are too few", "give at least 50,000")
+    refused(say("plan", "--data", small, "--minutes", "-3"), "minutes", "greater than 0")
+
+
+@pytest.mark.slow
+def test_too_few_minutes_name_how_many_work(say: Say, tmp_path: Path) -> None:
     enough = write_text(tmp_path / "enough")
     words = ("plan", "--data", enough, "--minutes", "0.2")
     refused(say(*words), "0.2 minutes are too few for this text on this machine", "give --minutes ")
-    refused(say("plan", "--data", enough, "--minutes", "-3"), "minutes", "greater than 0")
 
 
 def test_a_run_that_is_not_there(say: Say) -> None:

@@ -168,11 +168,14 @@ def test_list_and_rm(say: Say, own: Path) -> None:
     assert "no runs in runs" in say("list").out
 
 
-def test_a_run_in_use_is_refused_to_others_and_still_shown(own: Path) -> None:
+def test_a_run_in_use_is_refused_to_others_and_still_shown(say: Say, own: Path) -> None:
+    told = "run 'tiny' is in use by another groundup process"
     with Store(own / "runs" / "tiny").locked():
-        for words in (("run", "tiny"), ("eval", "tiny"), ("rm", "tiny", "--yes")):
-            assert "run 'tiny' is in use by another groundup process" in groundup(*words, cwd=own, status=2).stderr
-        assert as_json("show", "tiny", cwd=own)["run"] == "tiny"
+        assert told in groundup("run", "tiny", cwd=own, status=2).stderr
+        for words in (("eval", "tiny"), ("rm", "tiny", "--yes")):
+            said = say(*words)
+            assert (said.status, told in said.err) == (2, True)
+        assert json.loads(say("show", "tiny", "--json").out)["run"] == "tiny"
     assert Store(own / "runs" / "tiny").exists()
 
 

@@ -3,13 +3,13 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from groundup.store import Store
-from spine import as_json, groundup
+from spine import Said, as_json, groundup
 
 SIZE = 24 << 20
 
@@ -73,10 +73,13 @@ def test_full_elsewhere_and_then_room(setting: str, n_bytes: int, place: Path, s
     assert as_json("run", "tiny", setting, cwd=small_disk)["done"][-1] == "report"
 
 
-def test_a_disk_too_small_to_begin_is_told_by_the_forecast(place: Path, small_disk: Path) -> None:
+def test_a_disk_too_small_to_begin_is_told_by_the_forecast(
+    say: Callable[..., Said], place: Path, small_disk: Path
+) -> None:
     leave_free(small_disk, 5_000_000)
-    words = ("run", place / "tiny.toml", "--data", place / "text", "--name", "tiny")
-    said = groundup(*words, cwd=small_disk, status=2)
-    assert "MB of disk, 5 MB are free" in said.stderr
-    assert "--runs DIR" in said.stderr
-    assert not (small_disk / "runs" / "tiny").exists()
+    runs = small_disk / "runs"
+    said = say("run", place / "tiny.toml", "--data", place / "text", "--name", "tiny", "--runs", runs)
+    assert said.status == 2
+    assert "MB of disk, 5 MB are free" in said.err
+    assert "--runs DIR" in said.err
+    assert not (runs / "tiny").exists()
