@@ -38,6 +38,7 @@ LEAST_SECONDS = 2.0
 def pretrain(work: Work) -> None:
     """Next-token prediction on the user's text."""
     from groundup.corpus.sources._base import open_specs
+    from groundup.plan.machine import usable_cores
     from groundup.tokens.mixture import Mixture
     from groundup.tokens.pack import Packed
     from groundup.tokens.shard import Shard
@@ -62,7 +63,7 @@ def pretrain(work: Work) -> None:
         work, recipe.train, model, feed, Likelihood(), start=_finished_before(work), glimpse=_glimpse(work, model)
     )
     work.draft.facts |= {
-        "device": work.device,
+        "device": f"{usable_cores()} CPU cores" if work.device == "cpu" else work.device,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "epochs": driven.tokens / (sum(rows.rows for rows in packed) * length),
     }
