@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from groundup.config import Tree, merge, parse_pairs, read_toml
-from groundup.errors import ConfigError
-from groundup.store import Store, check_name
+from groundup.errors import ConfigError, StoreError, nearest
+from groundup.store import Store, check_name, runs_in
 
 DEFAULT_MINUTES = 10.0
 
@@ -33,7 +33,7 @@ class Order:
             elif word.endswith(".toml"):
                 layers.append((word, read_toml(Path(word))))
             elif name is None:
-                name = word
+                name = _known(args.runs, word)
             else:
                 raise ConfigError(
                     f"{word!r}: the run is already named {name!r}; settings are written SECTION.FIELD=VALUE"
@@ -57,6 +57,13 @@ class Order:
         """The resolved recipe of a run that exists; None where there is none yet."""
         path = self.runs / self.name / "recipe.toml"
         return read_toml(path) if path.is_file() else None
+
+
+def _known(runs: Path, name: str) -> str:
+    """The name of a run that exists. Raises StoreError for another: a slip of the pen must not begin a new run."""
+    if not Store(runs / check_name(name)).exists():
+        raise StoreError(f"there is no run {name!r} in {runs}; {nearest(name, runs_in(runs))} --name makes a new one")
+    return name
 
 
 def _flags(args: argparse.Namespace) -> Tree:

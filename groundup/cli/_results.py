@@ -40,9 +40,7 @@ def _table(facts: Mapping[str, Any]) -> Table:
         beside = ", ".join(
             f"{name.replace('_', ' ')} {value:.3f}" for name, value in measured.get("yardsticks", {}).items()
         )
-        table.add_row(
-            "  bits per byte, held out", f"{bits['value']:.3f}", _interval(bits, 3), f"{bits['chance']:.0f}", beside
-        )
+        table.add_row("  bits per byte", f"{bits['value']:.3f}", _interval(bits, 3), f"{bits['chance']:.0f}", beside)
     for name, task in measured.get("tasks", {}).items():
         before = task.get("before")
         beside = f"before GRPO {before['score']:.1%}" if isinstance(before, Mapping) else ""

@@ -41,7 +41,7 @@ def stage_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[
     }
     if recipe.minutes is not None:
         for name, stage in (("sft", recipe.sft), ("grpo", recipe.grpo)):
-            seconds[name] = stage.share * recipe.minutes * 60
+            seconds[name] = stage.share * recipe.minutes * 60 if stage.steps is None else 0.0
         seconds["pretrain"] = recipe.minutes * 60 - sum(seconds.values())
         if seconds["pretrain"] < MIN_PRETRAIN and recipe.train.steps is None:
             fixed = sum(seconds[name] for name in ("start", "corpus", "tokenizer", "tokens", "eval", "report"))

@@ -67,5 +67,7 @@ class Work:
             self.store.note("run", self.recipe.fingerprint(), spent=self.clock.elapsed())
 
     def noted(self, event: str) -> list[dict[str, Any]]:
-        """What was journalled about this very artifact before an interruption."""
-        return [row for row in self.store.journal(self.name, self.fingerprint) if row.get("event") == event]
+        """What was journalled about this very artifact since it was last begun anew."""
+        rows = self.store.journal(self.name, self.fingerprint)
+        begun = max((place for place, row in enumerate(rows) if row.get("event") == "begun"), default=0)
+        return [row for row in rows[begun:] if row.get("event") == event]

@@ -213,6 +213,8 @@ def _train(
     from groundup.train.drive import Keep, drive
 
     keep = Keep(work.scratch / "train", settings.save_seconds, settings.save_steps)
+    if not any(keep.folder.glob("step-*")):
+        work.note(event="begun")  # what an attempt decided that left no checkpoint binds no one
     trainer = _trainer(work, settings, model, feed, objective)
     if start is not None and not keep.folder.exists():
         state = checkpoint.load(start.path / "before_decay", work.events)
