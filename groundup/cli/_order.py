@@ -25,7 +25,7 @@ class Order:
     def read(cls, args: argparse.Namespace) -> "Order":
         """From parsed arguments. Raises ConfigError and StoreError for words that are no name, file or setting."""
         layers: list[tuple[str, Tree]] = []
-        name = args.name
+        name, known = args.name, None
         pairs = []
         for word in args.words:
             if "=" in word:
@@ -33,11 +33,13 @@ class Order:
             elif word.endswith(".toml"):
                 layers.append((word, read_toml(Path(word))))
             elif name is None:
-                name = _known(args.runs, word)
+                name = known = word
             else:
                 raise ConfigError(
                     f"{word!r}: the run is already named {name!r}; settings are written SECTION.FIELD=VALUE"
                 )
+        if known is not None:
+            _must_exist(args.runs, known)
         flags = _flags(args)
         layers += [("command line", merge(parse_pairs(pairs), flags))] if pairs or flags else []
         return cls(args.runs, check_name(name or _name_of(layers)), tuple(layers))
@@ -59,11 +61,10 @@ class Order:
         return read_toml(path) if path.is_file() else None
 
 
-def _known(runs: Path, name: str) -> str:
-    """The name of a run that exists. Raises StoreError for another: a slip of the pen must not begin a new run."""
+def _must_exist(runs: Path, name: str) -> None:
+    """Raises StoreError for a run that is not there: a slip of the pen must not begin a new one."""
     if not Store(runs / check_name(name)).exists():
-        raise StoreError(f"there is no run {name!r} in {runs}; {nearest(name, runs_in(runs))} --name makes a new one")
-    return name
+        raise StoreError(f"there is no run {name!r} in {runs}; {nearest(name, runs_in(runs))} (--name makes a new run)")
 
 
 def _flags(args: argparse.Namespace) -> Tree:

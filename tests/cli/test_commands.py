@@ -60,7 +60,7 @@ def test_what_the_first_command_printed(place: Path) -> None:
         "peak memory",
         "pretrain:",
         "results",
-        "bits per byte, held out",
+        "bits per byte",
         "a conversation with it",
     ):
         assert part in shown
