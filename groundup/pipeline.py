@@ -66,8 +66,8 @@ STAGES = (
         files="data.chat",
         timed="sft",
     ),
-    Stage("grpo", training.grpo, ("tokenizer", "sft"), (*MODEL, "grpo"), timed="grpo"),
-    Stage("eval", results.evaluate, ("corpus", "tokenizer", "pretrain", "sft", "grpo"), (*MODEL, "eval")),
+    Stage("grpo", training.grpo, ("tokenizer", "sft"), (*MODEL, "grpo"), timed="grpo", version=2),
+    Stage("eval", results.evaluate, ("corpus", "tokenizer", "pretrain", "sft", "grpo"), (*MODEL, "eval"), version=2),
     Stage("report", results.report, ("corpus", "tokenizer", "tokens", "pretrain", "sft", "grpo", "eval")),
 )
 

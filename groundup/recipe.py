@@ -74,8 +74,8 @@ class Sft(Training):
     decay: Share = 0.5
     share: Share = Field(0.2, description="of the minutes of a timed run, at most")
     arithmetic: int = Field(1000, ge=0, description="demonstrations of a ± b")
-    arithmetic_repeats: Count = Field(4, description="times that each demonstration comes in one epoch")
-    conversations: int = Field(4_000, ge=0, description="made by rules from the text, all kinds together")
+    arithmetic_repeats: Count = Field(8, description="times that each demonstration comes in one epoch")
+    conversations: int = Field(8_000, ge=0, description="made by rules from the text, all kinds together")
     patience: Count = Field(3, description="probes of the held-out loss without a new best, then stop")
     probe_steps: Count = Field(40, description="steps between probes of the held-out loss")
 

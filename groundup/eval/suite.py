@@ -22,10 +22,13 @@ from groundup.eval.generation import (
 from groundup.eval.interval import wilson
 from groundup.eval.likelihood import likelihood
 from groundup.events import SILENT, Reporter
+from groundup.infer.engine import Engine
 from groundup.models._base import Model
 from groundup.tasks._base import Example, Task
+from groundup.tasks.functions import Sample
 from groundup.tokenizer._base import Tokenizer
 
+BASE_ROWS = 128  # of the base model's engine
 SHOWN = 3  # replies of each task, and functions, that the report quotes
 
 
@@ -86,10 +89,7 @@ def evaluate(
             if all(example.options for example in exam.examples):
                 facts["tasks"][f"{name} by likelihood"] = choice_facts(subject.dialogue, exam)
     if functions:
-        written = write_functions(
-            subject.dialogue.engine, subject.tokenizer, functions, chat=subject.dialogue.chat, progress=progress
-        )
-        facts["functions"] = function_facts(written, real_functions(subject.tokenizer, functions))
+        facts["functions"], written = _functions(subject, functions, progress)
         facts["samples"] += [
             {"task": "functions", "prompt": sample.signature, "reply": sample.text} for sample in written[:SHOWN]
         ]
@@ -152,6 +152,17 @@ def choice_facts(dialogue: Dialogue, exam: Exam) -> dict[str, Any]:
         "chance": 1 / len(exam.examples[0].options),
         "n": len(right),
     }
+
+
+def _functions(subject: Subject, asked: Sequence[Example], progress: Reporter) -> tuple[dict[str, Any], list[Sample]]:
+    """What the chatbot writes, given the `def` lines as questions; beside it what the base model goes on with."""
+    base = Engine(subject.model, rows=BASE_ROWS, length=subject.context, dtype=subject.dtype)
+    real = real_functions(subject.tokenizer, asked)
+    continued = write_functions(base, subject.tokenizer, asked, progress=progress)
+    written = write_functions(
+        subject.dialogue.engine, subject.tokenizer, asked, chat=subject.dialogue.chat, progress=progress
+    )
+    return {**function_facts(written, real), "base_model": function_facts(continued, real)}, written
 
 
 def _comparison(

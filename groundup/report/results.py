@@ -63,7 +63,9 @@ def results(run: Run) -> list[Result]:
     for name, score in (run.fact("eval", "tasks") or {}).items():
         rows.append(_task(name, score))
     if functions := run.fact("eval", "functions"):
-        rows.append(_functions(functions))
+        rows.append(_functions("Functions that parse", "the chatbot is given the def line", functions))
+        if continued := functions.get("base_model"):
+            rows.append(_functions("Functions, base model", "it goes on from the def line as from text", continued))
     return rows
 
 
@@ -156,15 +158,15 @@ def _task(name: str, score: Mapping[str, Any]) -> Result:
     )
 
 
-def _functions(score: Mapping[str, Any]) -> Result:
+def _functions(label: str, how: str, score: Mapping[str, Any]) -> Result:
     beside = []
     if real := score.get("real"):
         beside.append(f"{share(real['value'])} of the real functions, by the same rule")
     if "median_lines" in score and "real_median_lines" in score:
         beside.append(f"median {score['median_lines']:g} lines, the real ones {score['real_median_lines']:g}")
     return Result(
-        "Functions that parse",
-        "written from the def line alone; an empty, endless or repeated body fails",
+        label,
+        f"{how}; an empty, endless or repeated body fails",
         "share",
         **_ends(score, "score"),
         chance=score.get("chance"),

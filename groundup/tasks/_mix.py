@@ -23,12 +23,16 @@ def conversations(
 
     Call it once for each split, with the documents of that split. About `joined` of the examples are the second or
     third turn of a conversation that stays under `max_bytes`, so that a model meets turns which follow others. A task
-    that has fewer examples gives fewer.
+    that has fewer examples gives fewer, and the first task makes up for the others: prose has no functions.
     """
+    found = [task.examples(split, count, seed, documents) for task, count in zip(tasks[1:], counts[1:], strict=True)]
+    if tasks:
+        first = sum(counts) - sum(map(len, found))
+        found.insert(0, tasks[0].examples(split, first, seed, documents))
     talks = [
         (*task.ask(example), Message("assistant", task.answer(example)))
-        for task, count in zip(tasks, counts, strict=True)
-        for example in task.examples(split, count, seed, documents)
+        for task, examples in zip(tasks, found, strict=True)
+        for example in examples
     ]
     random = Random(f"conversations {split} {seed}")
     random.shuffle(talks)

@@ -51,7 +51,12 @@ def test_facts_are_what_the_report_reads(tmp_path: Path) -> None:
     with store.publish("eval", "0", [], {}) as draft:
         draft.facts |= facts
     run = gather(store.root)
-    assert [row.label for row in results(run)] == ["Bits per byte", "Arithmetic", "Functions that parse"]
+    assert [row.label for row in results(run)] == [
+        "Bits per byte",
+        "Arithmetic",
+        "Functions that parse",
+        "Functions, base model",
+    ]
     assert len(yardsticks(run)) == 4
     assert "Go on with it" in page(run)
 

@@ -9,6 +9,7 @@ import torch
 
 from groundup.errors import ConfigError, DataError
 from groundup.models._base import Model
+from groundup.train.batch import Batch
 from groundup.train.feeds._order import seed_of
 from groundup.train.feeds.rollouts import Complete, Rollouts, Sampled, advantages, lay_out
 from groundup.train.objectives.policy import Policy
@@ -98,14 +99,35 @@ def test_a_phase_is_handed_out_whole_and_the_next_asks_other_questions_with_othe
         range(1, 9), lambda q: [q, 0], complete, lambda q, a: float(a.ids[0] % 2), prompts=4, group=4, rows=8, seed=1
     )
     source = iter(feed)
-    batches = [next(source) for _ in range(4)]
+    for _ in range(4):
+        next(source)
     assert len(asked) == 2
-    assert all(len(batch.tokens) == 8 for batch in batches)
     assert sorted(prompt[0] for prompts, _ in asked for prompt in prompts[::4]) == list(range(1, 9))
     assert len({seed for _, seeds in asked for seed in seeds}) == 32
     assert asked[0][1][5] == seed_of(1, 1, 1)
     assert set(feed.metrics) == {"reward", "reward_std", "stopped", "even", "length"}
     assert feed.metrics["length"] == 3.0
+
+
+def test_groups_of_one_reward_are_left_out_and_the_rest_is_shared_among_the_batches() -> None:
+    answers = iter(range(1 << 20))
+
+    def reward(question: int, answer: Sampled) -> float:
+        return float(question % 4 == 1 and next(answers) % 2)
+
+    def ask(**more) -> tuple[Rollouts[int], list[Batch]]:
+        feed = feed_of(toy.model(), prompts=8, group=4, rows=8, reward=reward, **more)
+        source = iter(feed)
+        return feed, [next(source) for _ in range(4)]
+
+    feed, batches = ask()
+    assert feed.metrics["even"] == 0.75
+    assert [len(batch.tokens) for batch in batches] == [2, 2, 2, 2]
+    for batch in batches:
+        assert batch.advantage is not None and (batch.advantage != 0).any(1).all()
+        assert batch.count == float(batch.weights.sum())
+    _, batches = ask(reference=lambda batch: torch.zeros(batch.tokens.shape))
+    assert [len(batch.tokens) for batch in batches] == [8, 8, 8, 8], "a divergence has a gradient everywhere"
 
 
 def test_unused_rollouts_survive_a_resume_to_the_bit() -> None:
