@@ -5,7 +5,7 @@ follows from a law of the Chinchilla form. Among the widths the one with the low
 user has set stays as it is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from groundup.plan.quality import expected_bits, relative_loss
 from groundup.plan.shape import WIDTHS, Cost, batch_rows, context, measure_cost, vocabulary
 from groundup.plan.stages import stage_seconds
 from groundup.plan.text import Text, measure
-from groundup.recipe import Evaluation, Recipe
+from groundup.recipe import Evaluation, Grpo, Recipe, Sft
 from groundup.report.units import duration
 
 PLANNER = "planner"
@@ -132,9 +132,9 @@ class _Planner:
     """Holds what is known while one forecast is made."""
 
     def __init__(self, wanted: Recipe, pinned: set[str], machine: Machine, text: Text) -> None:
-        exams = {k: v for k, v in exam_sizes(wanted.minutes).items() if f"eval.{k}" not in pinned}
-        self._wanted = Recipe.from_tree(merge(wanted.tree(), {"eval": exams}))
-        self._exams, self._pinned, self._machine, self._text = exams, pinned, machine, text
+        sizes = unpinned(sizes_for(wanted.minutes), pinned)
+        self._wanted = Recipe.from_tree(merge(wanted.tree(), sizes))
+        self._sizes, self._pinned, self._machine, self._text = sizes, pinned, machine, text
         self._reached: dict[int, float] = {}
 
     def choose(self) -> Tree:
@@ -156,10 +156,9 @@ class _Planner:
         config = self._config(width)
         rows = batch_rows(self._tokens_at(width), config.length)
         chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": {"rows": rows}}
-        chosen["eval"] = self._exams
         if "vocab_size" in type(self._wanted.tokenizer).model_fields:
             chosen["tokenizer"] = {"name": self._wanted.tokenizer.name, "vocab_size": self._vocab(width)}
-        return merge(tree, chosen)
+        return merge(merge(tree, self._sizes), chosen)
 
     def forecast(self, recipe: Recipe, origin: Mapping[str, str]) -> Forecast:
         """What a resolved recipe will cost and give."""
@@ -243,11 +242,29 @@ class _Planner:
         return measure_cost(config, self._wanted.train.optim, vocab, self._machine, rows)
 
 
-def exam_sizes(minutes: float | None) -> Tree:
-    """How much is asked at the end: all of it from eight minutes on, less where it would eat into the training."""
+def sizes_for(minutes: float | None) -> Tree:
+    """What grows with the minutes up to eight, so that a short run is mostly training.
+
+    Of the questions asked at the end and the conversations made, a share; of reinforcement too, which has nothing to
+    make likelier in a model that is not right now and then.
+    """
     share = min(1.0, (minutes or 8) / 8)
-    defaults = Evaluation()
-    return {name: max(32, round(share * getattr(defaults, name))) for name in ("arithmetic", "passages", "functions")}
+    exams, sft, grpo = Evaluation(), Sft(), Grpo()
+    return {
+        "eval": {
+            name: max(32, round(share * getattr(exams, name))) for name in ("arithmetic", "passages", "functions")
+        },
+        "sft": {"conversations": max(500, round(share * sft.conversations))},
+        "grpo": {"share": round(share * grpo.share, 3)},
+    }
+
+
+def unpinned(tree: Tree, pinned: Collection[str]) -> Tree:
+    """The settings of a tree that the user has not set."""
+    return {
+        section: {key: value for key, value in fields.items() if f"{section}.{key}" not in pinned}
+        for section, fields in tree.items()
+    }
 
 
 def learned(config: ModelConfig, vocab_size: int) -> float:

@@ -4,13 +4,13 @@ from groundup.errors import ResourceError
 from groundup.plan.text import Text
 from groundup.recipe import Recipe, Training
 
-START = 8.0
+START = 6.0
 """Imports, probe, measuring the text and a training step or two."""
 
-CORPUS_BYTES, TOKENIZER_BYTES, TOKENS_BYTES = 4.0e6, 6.0e6, 6.0e6
+CORPUS_BYTES, TOKENIZER_BYTES, TOKENS_BYTES = 4.0e6, 8.0e6, 8.0e6
 """Bytes of text a second on two cores (docs/diary.md)."""
 
-PPMD_BYTES = 1.5e6
+PPMD_BYTES = 4.0e6
 """Bytes a second of the yardsticks; the primed one reads the training text up to a bound."""
 
 MIN_PRETRAIN = 10.0
@@ -30,14 +30,14 @@ def stage_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[
     """
     seconds = {
         "start": START,
-        "corpus": 2.0 + text.bytes / CORPUS_BYTES,
-        "tokenizer": 1.0 + min(text.bytes, 100e6) / TOKENIZER_BYTES,
+        "corpus": 1.0 + text.bytes / CORPUS_BYTES,
+        "tokenizer": 0.5 + min(text.bytes, 100e6) / TOKENIZER_BYTES,
         "tokens": 0.5 + text.bytes / TOKENS_BYTES,
         "pretrain": 0.0,
         "sft": 0.0,
         "grpo": 0.0,
         "eval": eval_seconds(recipe, text, seconds_per_token),
-        "report": 2.0,
+        "report": 1.0,
     }
     if recipe.minutes is not None:
         for name, stage in (("sft", recipe.sft), ("grpo", recipe.grpo)):
@@ -65,5 +65,5 @@ def eval_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> float:
     tokens = held_out / 3.0
     generated = recipe.eval.arithmetic * ARITHMETIC_TOKENS + recipe.eval.passages * PASSAGE_TOKENS
     generated += recipe.eval.functions * FUNCTION_TOKENS * (text.code > 0.5)
-    yardsticks = 2.0 + (3 * held_out + min(text.bytes, 16e6)) / PPMD_BYTES if recipe.eval.yardsticks else 0.0
-    return 4.0 + 2 * tokens * seconds_per_token / 3 + generated * seconds_per_token * DECODE + yardsticks
+    yardsticks = 1.0 + (3 * held_out + min(text.bytes, 16e6)) / PPMD_BYTES if recipe.eval.yardsticks else 0.0
+    return 2.0 + 2 * tokens * seconds_per_token / 3 + generated * seconds_per_token * DECODE + yardsticks
