@@ -91,11 +91,11 @@ class Grpo(Training):
     group: Count = Field(8, description="roll-outs of one prompt")
     warmup: int = Field(0, ge=0)
     decay: Share = 0.3
-    share: Share = Field(0.22, description="of the minutes of a timed run, at most")
+    share: Share = Field(0.28, description="of the minutes of a timed run, at most")
     temperature: float = Field(1.0, gt=0)
     clip_ratio: float = Field(0.2, gt=0)
     kl: float = Field(0.0, ge=0, description="weight of the divergence from the SFT model; 0: none")
-    max_tokens: Count = 48
+    max_tokens: Count = Field(36, description="of a reply; the longest demonstration is 28 with its end")
 
 
 class Evaluation(Config):

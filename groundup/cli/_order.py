@@ -31,7 +31,7 @@ class Order:
             if "=" in word:
                 pairs.append(word)
             elif word.endswith(".toml"):
-                layers.append((word, read_toml(Path(word))))
+                layers.append((word, _rooted(read_toml(Path(word)), Path(word).parent)))
             elif name is None:
                 name = known = word
             else:
@@ -41,7 +41,8 @@ class Order:
         if known is not None:
             _must_exist(args.runs, known)
         flags = _flags(args)
-        layers += [("command line", merge(parse_pairs(pairs), flags))] if pairs or flags else []
+        typed = _rooted(merge(parse_pairs(pairs), flags), Path())
+        layers += [("command line", typed)] if typed else []
         return cls(args.runs, check_name(name or _name_of(layers)), tuple(layers))
 
     def store(self) -> Store:
@@ -70,19 +71,31 @@ def _must_exist(runs: Path, name: str) -> None:
 def _flags(args: argparse.Namespace) -> Tree:
     tree: Tree = {}
     if args.data:
-        tree = merge(tree, {"data": {"text": [_absolute(spec) for spec in args.data]}})
+        tree = merge(tree, {"data": {"text": args.data}})
     if args.chat:
-        tree = merge(tree, {"data": {"chat": [str(Path(path).expanduser().absolute()) for path in args.chat]}})
+        tree = merge(tree, {"data": {"chat": args.chat}})
     if args.minutes is not None:
         tree["minutes"] = args.minutes
     return tree
 
 
-def _absolute(spec: str) -> str:
-    """A data spec whose path does not depend on where the next command is typed."""
-    if re.fullmatch(r"python(=[\d.]+)?", spec):
-        return spec
-    return str(Path(spec).expanduser().absolute())
+def _rooted(tree: Tree, folder: Path) -> Tree:
+    """Settings whose paths do not depend on where the next command is typed: `folder` is where they stand.
+
+    Those of a recipe file are relative to the file, those of the command line to the current folder.
+    """
+
+    def absolute(spec: Any) -> Any:
+        if not isinstance(spec, str) or re.match(r"python(=|$)|\w{2,}:", spec):
+            return spec  # what is no text is refused with the field's name, later
+        return str((folder / Path(spec).expanduser()).absolute())
+
+    data = tree.get("data")
+    if not isinstance(data, dict):
+        return tree
+    lists = {key: [*map(absolute, data[key])] for key in ("text", "chat") if isinstance(data.get(key), list | tuple)}
+    ranks = {"ranks": absolute(data["ranks"])} if data.get("ranks") else {}
+    return merge(tree, {"data": lists | ranks})
 
 
 def _name_of(layers: list[tuple[str, Any]]) -> str:

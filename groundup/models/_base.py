@@ -44,7 +44,7 @@ class ModelConfig(Component):
         with torch.device("meta"):
             model = self.module(vocab_size)
         # As `to_empty` does, whose `empty_like` would load torch's compiler: 1.6 s.
-        model._apply(lambda weight: torch.empty(weight.shape, dtype=weight.dtype))
+        model._apply(lambda weight: torch.empty(weight.shape, dtype=weight.dtype))  # type: ignore[no-untyped-call]
         model.initialize(torch.Generator().manual_seed(seed))
         return model
 

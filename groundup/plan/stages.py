@@ -19,8 +19,8 @@ MIN_PRETRAIN = 10.0
 DECODE = 2.0
 """Cost of a generated token in a full batch over that of a trained one: fewer FLOPs, in one small product at a time."""
 
-ARITHMETIC_TOKENS, PASSAGE_TOKENS, FUNCTION_TOKENS = 220, 60, 120
-"""Tokens generated for a question: ten replies to a sum (two models, pass@8), one to a passage, a function's body."""
+ARITHMETIC_TOKENS, PASSAGE_TOKENS, FUNCTION_TOKENS = 220, 60, 320
+"""Tokens generated for a question: ten replies to a sum (two models, pass@8), one to a passage, two function bodies."""
 
 
 def stage_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[str, float]:

@@ -219,8 +219,9 @@ def _train(
     if start is not None and not keep.folder.exists():
         state = checkpoint.load(start.path / "before_decay", work.events)
         if state is not None:
-            trainer.restore(state["trainer"])
-            work.events.notice(f"{work.name}: taken up before its decay, at step {trainer.done:,}")
+            step = state["trainer"]["done"]
+            checkpoint.save(keep.folder, step, state)
+            work.events.notice(f"{work.name}: taken up before its decay, at step {step:,}")
     driven = drive(
         trainer,
         stage=work.name,

@@ -72,7 +72,9 @@ def test_ctrl_c_at_random_moments_leaves_no_process_and_no_traceback(tmp_path: P
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGINT)
             _, errors = process.communicate()
-        assert process.returncode in (0, 130), errors
+        # Where the signal hits the text that `dataclass` or `namedtuple` executes, CPython itself ends the process by
+        # the signal after all (its _Py_UnhandledKeyboardInterrupt); a shell reports both as 130.
+        assert process.returncode in (0, 130, -signal.SIGINT), errors
         assert "Traceback" not in errors
         assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     groundup(*words, cwd=tmp_path)

@@ -27,6 +27,7 @@ def test_minutes_on_a_finished_run_go_on_before_its_decay(tmp_path: Path) -> Non
     groundup("run", "tiny", "--minutes", str(2 * MINUTES), cwd=tmp_path)
     second = Store(run).current()["pretrain"]
     assert second.facts["steps"] > first.facts["steps"]
+    assert second.facts["tokens"] * first.facts["steps"] == first.facts["tokens"] * second.facts["steps"]
     notices = (run / "metrics" / "notices.jsonl").read_text(encoding="utf-8")
     assert f"pretrain: taken up before its decay, at step {decayed_from:,}" in notices
     rows = gather(run).metrics("pretrain")
