@@ -1,14 +1,15 @@
 """Arithmetic over seeds: SFT, SFT's pass@8, GRPO, and the same seconds spent on more SFT instead.
 
-    python bench/arithmetic.py RUN [--runs DIR] [--seeds 1 2 3]
+    python bench/arithmetic.py RUN [--runs DIR] [--seeds 1 2 3] [--controls 1]
 
-RUN is a finished run; its pretrained model is shared by all arms. Each seed changes the order and the draws of SFT and
-GRPO. The 500 problems are the held-out ones of `tasks/arithmetic.py`, the same for every seed and in neither stage.
-Prints a line an arm, and the medians.
+RUN is a finished timed run; its pretrained model is shared by all arms, and GRPO gets the seconds that it had there.
+Each seed changes the order and the draws of SFT and GRPO. The 500 problems are the held-out ones of
+`tasks/arithmetic.py`, the same for every seed and in neither stage. Prints a line a seed, and the medians.
 """
 
 import argparse
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from groundup.stages.training import MOST
+from groundup.store import Store
+
 
 def main() -> None:
     """Run both arms for every seed and print them."""
@@ -24,16 +28,21 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--controls", type=int, default=1, help="seeds for which more SFT is tried too")
     args = parser.parse_args()
+    run = Store.open(args.runs, args.run)
+    minutes = json.loads((run.root / "forecast.json").read_text(encoding="utf-8"))["recipe"]["minutes"]
+    grpo_share = run.facts()["grpo"]["seconds"] / (60 * minutes * MOST["grpo"])
     print(f"{'seed':>4} {'SFT':>7} {'pass@8':>7} {'GRPO':>7} {'95 % interval':>16} {'errors cut':>10} {'more SFT':>9}")
     rows = []
     for seed in args.seeds:
-        grpo = arm(args.runs, args.run, f"sft.seed={seed}", f"grpo.seed={seed}")
-        seconds = grpo["sft"]["seconds"] + grpo["grpo"]["seconds"]
-        share = seconds / 60 / grpo["minutes"]
-        longer = (f"sft.share={share:.4f}", "sft.patience=1000000", "grpo.steps=1")
-        more = arm(args.runs, args.run, f"sft.seed={seed}", *longer)
-        task, control = grpo["eval"]["tasks"]["arithmetic"], more["eval"]["tasks"]["arithmetic"]
+        grpo = arm(args.runs, args.run, f"sft.seed={seed}", f"grpo.seed={seed}", f"grpo.share={grpo_share:.4f}")
+        task, more_sft = grpo["eval"]["tasks"]["arithmetic"], math.nan
+        if len(rows) < args.controls:
+            share = (grpo["sft"]["seconds"] + grpo["grpo"]["seconds"]) / 60 / minutes
+            longer = (f"sft.share={share:.4f}", "sft.patience=1000000", "grpo.steps=1")
+            control = arm(args.runs, args.run, f"sft.seed={seed}", *longer)
+            more_sft = control["eval"]["tasks"]["arithmetic"]["before"]["score"]
         row = {
             "seed": seed,
             "sft": task["before"]["score"],
@@ -42,11 +51,12 @@ def main() -> None:
             "low": task["low"],
             "high": task["high"],
             "errors_cut": task.get("errors_cut", {}).get("value", 0.0),
-            "more_sft": control["before"]["score"],
+            "more_sft": more_sft,
         }
         rows.append(row)
         print_row(str(seed), row)
-    print_row("med", {key: median(row[key] for row in rows) for key in rows[0]})
+    middle = {key: median(row[key] for row in rows if not math.isnan(row[key])) for key in rows[0] if key != "more_sft"}
+    print_row("med", {**middle, "more_sft": median([row["more_sft"] for row in rows[: args.controls]] or [math.nan])})
     json.dump(rows, sys.stderr)
 
 
@@ -79,8 +89,8 @@ def arm(runs: Path, run: str, *settings: str) -> dict[str, Any]:
             *extra,
         ]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        recipe = json.loads((Path(folder) / run / "forecast.json").read_text(encoding="utf-8"))["recipe"]
-        return {**json.loads(done.stdout)["facts"], "minutes": recipe["minutes"]}
+        facts: dict[str, Any] = json.loads(done.stdout)["facts"]
+        return facts
 
 
 if __name__ == "__main__":
