@@ -84,13 +84,13 @@ class Grpo(Training):
     """Reinforcement on arithmetic, whose answers can be checked (GRPO, arXiv 2402.03300)."""
 
     optim: AnyOptimizer = Field(
-        {"name": "muon", "lr": 1e-3, "embed_lr": 1e-3, "head_lr": 3e-4, "vector_lr": 3e-4, "decay": 0.0},
+        {"name": "muon", "lr": 1.5e-3, "embed_lr": 1e-4, "head_lr": 1e-4, "vector_lr": 1e-4, "decay": 0.0},
         validate_default=True,
     )
     rows: Count = Field(512, description="roll-outs in one step: prompts times group")
     group: Count = Field(8, description="roll-outs of one prompt")
     warmup: int = Field(0, ge=0)
-    decay: Share = 0.3
+    decay: Share = 1.0
     share: Share = Field(0.28, description="of the minutes of a timed run, at most")
     temperature: float = Field(1.0, gt=0)
     clip_ratio: float = Field(0.2, gt=0)

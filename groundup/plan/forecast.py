@@ -16,7 +16,7 @@ from groundup.models._base import ModelConfig
 from groundup.plan.machine import Machine, probe
 from groundup.plan.memory import training_bytes
 from groundup.plan.quality import expected_bits, relative_loss
-from groundup.plan.shape import WIDTHS, Cost, batch_rows, context, measure_cost, vocabulary
+from groundup.plan.shape import WIDTHS, Cost, CostOf, batch_rows, context, measure_cost, vocabulary
 from groundup.plan.stages import stage_seconds
 from groundup.plan.text import Text, measure
 from groundup.recipe import Evaluation, Grpo, Recipe, Sft
@@ -24,6 +24,9 @@ from groundup.report.units import duration
 
 PLANNER = "planner"
 DEFAULT_MINUTES = 10.0
+MOST_MEMORY = 0.8
+"""Of the free memory, what a plan may use."""
+
 MIN_BYTES = 50_000
 """Less text than this teaches a tokenizer and a model next to nothing, and leaves no held-out part to measure on."""
 
@@ -99,9 +102,19 @@ class Forecast:
         }
 
 
-def plan(layers: Sequence[tuple[str, Tree]], runs: Path, frozen: Tree | None = None) -> Forecast:
+def plan(
+    layers: Sequence[tuple[str, Tree]],
+    runs: Path,
+    frozen: Tree | None = None,
+    *,
+    machine: Machine | None = None,
+    text: Text | None = None,
+    cost: CostOf = measure_cost,
+) -> Forecast:
     """The forecast for what the user wrote, in `layers` of rising strength; `frozen` is a run's earlier recipe.
 
+    A `machine` and a `text` that are given are not measured, and `cost` may say what a training step reaches without
+    running one: a plan for another machine.
     Raises ConfigError for a wrong setting, DataError for text that cannot be read, and ResourceError for a budget or a
     text that is too small, naming the smallest that works.
     """
@@ -115,14 +128,13 @@ def plan(layers: Sequence[tuple[str, Tree]], runs: Path, frozen: Tree | None = N
         layers = [("default", {"minutes": DEFAULT_MINUTES}), *layers]
         user = merge({"minutes": DEFAULT_MINUTES}, user)
         wanted = Recipe.from_tree(merge(defaults, user))
-    text = measure(wanted.data.text)
+    text = text or measure(wanted.data.text)
     if text.bytes < MIN_BYTES:
         raise ResourceError(
             f"{', '.join(wanted.data.text)}: {text.bytes:,} bytes of text are too few to learn a language from; "
             f"give at least {MIN_BYTES:,} (a few megabytes make a model worth talking to)"
         )
-    machine = probe(runs)
-    planner = _Planner(wanted, set(leaves(user)), machine, text)
+    planner = _Planner(wanted, set(leaves(user)), machine or probe(runs), text, cost)
     chosen = planner.choose() if frozen is None else {}
     tree = Recipe.from_tree(merge(merge(defaults, chosen), user)).tree()
     return planner.forecast(Recipe.from_tree(tree), origins(tree, [(PLANNER, chosen), *layers]))
@@ -131,11 +143,11 @@ def plan(layers: Sequence[tuple[str, Tree]], runs: Path, frozen: Tree | None = N
 class _Planner:
     """Holds what is known while one forecast is made."""
 
-    def __init__(self, wanted: Recipe, pinned: set[str], machine: Machine, text: Text) -> None:
+    def __init__(self, wanted: Recipe, pinned: set[str], machine: Machine, text: Text, cost: CostOf) -> None:
         sizes = unpinned(sizes_for(wanted.minutes), pinned)
         self._wanted = Recipe.from_tree(merge(wanted.tree(), sizes))
         self._sizes, self._pinned, self._machine, self._text = sizes, pinned, machine, text
-        self._reached: dict[int, float] = {}
+        self._cost, self._reached = cost, dict[int, float]()
 
     def choose(self) -> Tree:
         """The settings that the planner fills in: those of the width with the lowest forecast loss."""
@@ -155,7 +167,10 @@ class _Planner:
         self._tokens_at(width)
         config = self._config(width)
         rows = batch_rows(self._tokens_at(width), config.length)
-        chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": {"rows": rows}}
+        train: Tree = {"rows": rows}
+        if (micro := self._micro_rows(config, self._vocab(width), rows)) < rows:
+            train["micro_rows"] = micro
+        chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": train}
         if "vocab_size" in type(self._wanted.tokenizer).model_fields:
             chosen["tokenizer"] = {"name": self._wanted.tokenizer.name, "vocab_size": self._vocab(width)}
         return merge(merge(tree, self._sizes), chosen)
@@ -172,7 +187,8 @@ class _Planner:
         if recipe.train.steps is not None:
             tokens = recipe.train.steps * recipe.train.rows * config.length
         unique = self._text.bytes / bytes_per_token(vocab)
-        memory = training_bytes(config, vocab, recipe.train.rows, recipe.precision, recipe.train.optim.name)
+        micro = recipe.train.micro_rows or recipe.train.rows
+        memory = training_bytes(config, vocab, micro, recipe.precision, recipe.train.optim.name)
         if memory > self._machine.memory:
             raise ResourceError(
                 f"this shape needs {memory / 1e9:.1f} GB and {self._machine.memory / 1e9:.1f} GB are free: "
@@ -222,9 +238,18 @@ class _Planner:
             tokens = self._tokens_at(width)
         except ResourceError:
             return float("inf")
-        if training_bytes(config, vocab, 8, self._machine.precision, "muon") > 0.8 * self._machine.memory:
+        if training_bytes(config, vocab, 1, self._machine.precision, "muon") > MOST_MEMORY * self._machine.memory:
             return float("inf")
         return relative_loss(learned(config, vocab), tokens, unique)
+
+    def _micro_rows(self, config: ModelConfig, vocab: int, rows: int) -> int:
+        """Rows of a step that fit in memory at once: all of them, or a half, a quarter, an eighth ..."""
+        optimizer = self._wanted.train.optim.name
+        while rows % 2 == 0 and (
+            training_bytes(config, vocab, rows, self._machine.precision, optimizer) > MOST_MEMORY * self._machine.memory
+        ):
+            rows //= 2
+        return rows
 
     def _guess(self) -> int:
         """Where to measure first: as if a step reached two fifths of the matmul rate."""
@@ -239,7 +264,7 @@ class _Planner:
 
     def _measured(self, config: ModelConfig, vocab: int) -> float:
         rows = max(2, 4096 // config.length) if self._machine.device == "cpu" else max(8, 32768 // config.length)
-        return measure_cost(config, self._wanted.train.optim, vocab, self._machine, rows)
+        return self._cost(config, self._wanted.train.optim, vocab, self._machine, rows)
 
 
 def sizes_for(minutes: float | None) -> Tree:

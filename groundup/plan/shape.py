@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,9 @@ import torch
 from groundup.config import Tree
 from groundup.models._base import ModelConfig
 from groundup.plan.machine import DTYPES, Machine
+
+CostOf = Callable[[ModelConfig, object, int, Machine, int], float]
+"""(model, optimizer, vocabulary, machine, rows) -> the share of the matmul rate that a training step reaches."""
 
 WIDTHS = (64, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 4096)
 """Multiples of the usual head of 64; bf16 matrix units want multiples of 32."""

@@ -1,0 +1,68 @@
+"""Golden recipes: what the planner makes of each ready-made recipe on two committed machines, so that a changed default
+is seen in review.
+
+A change that is meant: `python tests/plan/test_golden.py` writes the files anew.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundup.config import leaves, read_toml
+from groundup.models._base import ModelConfig
+from groundup.plan.forecast import Forecast, plan
+from groundup.plan.machine import Machine
+from groundup.plan.text import Text
+
+HERE = Path(__file__).parent / "golden"
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+TEXT = Text(bytes=8_800_000, files=470, xz=1.64, code=1.0)
+REACHED = 0.4
+MACHINES = {
+    "laptop": Machine("cpu", "two cores", 2, 16 << 30, 100 << 30, {"fp32": 2.0e11, "bf16": 4.4e11, "fp16": 4e9}, {}),
+    "gpu": Machine("cuda", "one H200", 16, 139 << 30, 1 << 40, {"fp32": 4e13, "bf16": 7e14, "fp16": 7e14}, {}),
+}
+
+
+def planned(recipe: Path, machine: str) -> Forecast:
+    return plan(
+        [(recipe.name, read_toml(recipe))], Path("runs"), machine=MACHINES[machine], text=TEXT, cost=lambda *_: REACHED
+    )
+
+
+def plain(forecast: Forecast) -> dict[str, Any]:
+    """The settings, the price and the promise, rounded to what a person would notice."""
+    facts = forecast.facts()
+    told = {key: facts[key] for key in ("parameters", "tokens", "seconds", "memory_bytes")}
+    return json.loads(json.dumps({"recipe": leaves(facts["recipe"]), **told, "bits": round(forecast.bits[0], 3)}))
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_resolves_as_it_was_reviewed(recipe: Path, machine: str) -> None:
+    golden = json.loads((HERE / f"{recipe.stem}-{machine}.json").read_text(encoding="utf-8"))
+    assert plain(planned(recipe, machine)) == golden, "if the change is meant: python tests/plan/test_golden.py"
+
+
+def test_more_minutes_make_a_larger_model_and_fewer_bits() -> None:
+    """The dial, from a minute on a laptop to a day on a GPU."""
+    for machine in MACHINES:
+        found = [
+            plan([("t", {"minutes": minutes})], Path("runs"), machine=MACHINES[machine], text=TEXT, cost=lambda *_: 0.4)
+            for minutes in (1, 3, 10, 30, 120, 1440)
+        ]
+        assert [f.parameters for f in found] == sorted(f.parameters for f in found)
+        assert [f.bits[0] for f in found] == sorted((f.bits[0] for f in found), reverse=True)
+        for forecast in found:
+            assert isinstance(forecast.recipe.model, ModelConfig)
+            assert sum(forecast.seconds.values()) == pytest.approx(forecast.recipe.minutes * 60)
+
+
+if __name__ == "__main__":
+    HERE.mkdir(exist_ok=True)
+    for path in RECIPES:
+        for name in MACHINES:
+            text = json.dumps(plain(planned(path, name)), indent=1) + "\n"
+            (HERE / f"{path.stem}-{name}.json").write_text(text, encoding="utf-8")
