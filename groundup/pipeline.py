@@ -53,11 +53,12 @@ class Stage:
 
 
 MODEL = ("seed", "precision", "model")
+PRETRAIN = (*MODEL, "tokens", "train", "imported")
 STAGES = (
     Stage("corpus", text.corpus, reads=("data.text", "corpus"), files="data.text"),
-    Stage("tokenizer", text.tokenizer, ("corpus",), ("tokenizer", "data.ranks")),
+    Stage("tokenizer", text.tokenizer, ("corpus",), ("tokenizer", "data.ranks", "imported")),
     Stage("tokens", text.tokens, ("corpus", "tokenizer")),
-    Stage("pretrain", training.pretrain, ("corpus", "tokenizer", "tokens"), (*MODEL, "tokens", "train"), timed="train"),
+    Stage("pretrain", training.pretrain, ("corpus", "tokenizer", "tokens"), PRETRAIN, timed="train"),
     Stage(
         "sft",
         training.sft,
@@ -95,6 +96,8 @@ def status(store: Store, tree: Mapping[str, Any]) -> list[Status]:
         if stage.files and leaves(tree).get(stage.files):
             config["files"] = _stamp(stage.files, leaves(tree)[stage.files], store)
         parents = tuple(prints[need] for need in stage.needs)
+        if "imported" in config:
+            parents += (config["imported"],)
         print_ = prints[stage.name] = fingerprint([stage.name, stage.version, config, parents])
         artifact = store.find(stage.name, print_)
         old = current.get(stage.name)

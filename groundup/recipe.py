@@ -4,12 +4,13 @@ Precedence: what the user wrote (recipe, then command line) > what the planner f
 Model, optimizer, tokenizer and filters are components: `model = "llama"` picks the file `models/llama.py`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from groundup.config import AnyFilter, Component, Config, Folder
 from groundup.corpus.split import HeldOut
+from groundup.errors import ConfigError
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
@@ -62,6 +63,8 @@ class Training(Config):
 class Pretrain(Training):
     """Next-token prediction on the user's text."""
 
+    steps: int | None = Field(None, ge=0, description="None: the clock decides; 0: an imported model stays as it is")
+
 
 class Sft(Training):
     """From a model that continues text to one that answers."""
@@ -112,6 +115,7 @@ class Recipe(Config):
 
     seed: int = 1
     minutes: float | None = Field(None, gt=0, description="the one dial: the whole command, in minutes")
+    imported: str | None = Field(None, description="the model that pretraining goes on from; `groundup import` sets it")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     data: Data = Field(default_factory=Data)
     corpus: Corpus = Field(default_factory=Corpus)
@@ -122,3 +126,9 @@ class Recipe(Config):
     sft: Sft = Field(default_factory=Sft)
     grpo: Grpo = Field(default_factory=Grpo)
     eval: Evaluation = Field(default_factory=Evaluation)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.train.steps == 0 and self.imported is None:
+            raise ConfigError("train.steps: 0 leaves the weights as they are, and these are random; use 1 or more")
+        return self

@@ -7,6 +7,7 @@ import argparse
 import errno
 import importlib
 import json
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Any, NoReturn, Protocol, cast
 import groundup
 from groundup.errors import GroundupError, nearest
 
-ORDER = ("run", "plan", "chat", "show", "eval", "list", "rm")
+ORDER = ("run", "plan", "chat", "serve", "show", "eval", "export", "import", "list", "rm")
 """Commands in the order in which a newcomer meets them."""
 
 EPILOG = """\
@@ -55,7 +56,8 @@ class _Parser(argparse.ArgumentParser):
 
 def command(name: str) -> Command:
     """The module of a command."""
-    return cast(Command, importlib.import_module(f"groundup.cli.{name}"))
+    file = f"{name}_" if keyword.iskeyword(name) else name
+    return cast(Command, importlib.import_module(f"groundup.cli.{file}"))
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:

@@ -43,7 +43,10 @@ class Order:
         flags = _flags(args)
         typed = _rooted(merge(parse_pairs(pairs), flags), Path())
         layers += [("command line", typed)] if typed else []
-        return cls(args.runs, check_name(name or _name_of(layers)), tuple(layers))
+        name = check_name(name or _name_of(layers))
+        if _is_begun(args.runs / name):  # what an import says is the weakest of what is written
+            layers.insert(0, ("import", read_toml(args.runs / name / "recipe.toml")))
+        return cls(args.runs, name, tuple(layers))
 
     def store(self) -> Store:
         """The run's folder, made if it is not there."""
@@ -57,9 +60,14 @@ class Order:
         return tree
 
     def frozen(self) -> Tree | None:
-        """The resolved recipe of a run that exists; None where there is none yet."""
+        """The resolved recipe of a run that exists; None where there is none yet, or no more than an import."""
         path = self.runs / self.name / "recipe.toml"
-        return read_toml(path) if path.is_file() else None
+        return read_toml(path) if path.is_file() and not _is_begun(self.runs / self.name) else None
+
+
+def _is_begun(run: Path) -> bool:
+    """Whether a run was imported and not planned yet: it has a recipe and no forecast."""
+    return (run / "recipe.toml").is_file() and not (run / "forecast.json").is_file()
 
 
 def _must_exist(runs: Path, name: str) -> None:

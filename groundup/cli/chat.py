@@ -10,7 +10,7 @@ With --say, one question is answered and the command ends (so that a script can 
 
 import argparse
 
-STAGES = ("grpo", "sft", "pretrain")
+STAGES = ("grpo", "sft", "pretrain", "import")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -32,13 +32,13 @@ def run(args: argparse.Namespace) -> int:
     from groundup.plan.machine import settle
     from groundup.recipe import Recipe
     from groundup.serve.terminal import Settings, answer, talk
-    from groundup.stages.results import open_model
+    from groundup.stages.results import device_of, open_model
     from groundup.store import Store
 
     store = Store.open(args.runs, args.name)
     settle()
     recipe = Recipe.from_tree(read_toml(store.root / "recipe.toml"))
-    dialogue = open_model(store, recipe, args.stage, str(store.read_json("forecast.json")["basis"]["device"]))
+    dialogue = open_model(store, recipe, args.stage, device_of(store))
     settings = Settings(args.temperature, args.top_p, args.max_tokens, args.seed)
     if args.say is not None:
         answer(dialogue, args.say, settings)

@@ -5,9 +5,12 @@ groundup show mine --json
 """
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from groundup.cli import print_json
+
+if TYPE_CHECKING:
+    from groundup.store import Store
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     tree = read_toml(store.root / "recipe.toml")
     origin = store.read_json("origins.json")
-    stages = [
+    stages = _given(store)
+    stages += [
         {
             "stage": entry.stage.name,
             "state": entry.state,
@@ -45,6 +49,16 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(args.name, stages, settings)
     return 0
+
+
+def _given(store: "Store") -> list[dict[str, Any]]:
+    """What no stage made: the model that the run was imported with, if it was."""
+    given = store.current().get("import")
+    if given is None:
+        return []
+    facts = dict(given.facts)
+    row = {"stage": "import", "state": "done", "because": "", "seconds": given.seconds}
+    return [{**row, "folder": str(given.path), "facts": facts}]
 
 
 def _print(name: str, stages: list[dict[str, Any]], settings: dict[str, dict[str, Any]]) -> None:

@@ -1,15 +1,17 @@
 """Conversations, and the readers of the JSONL shapes in which people keep them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from groundup.corpus.document import Unreadable
 from groundup.corpus.streams import lines, record
 from groundup.errors import DataError, nearest
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+T = TypeVar("T")
 
 LINE_BYTES = 16 << 20
 
@@ -49,29 +51,40 @@ def read_conversations(path: Path) -> Iterator[Conversation | Unreadable]:
     `text`), Alpaca `{"instruction", "input", "output"}`. A line that holds none comes as `Unreadable`. Raises DataError
     when the file cannot be opened, and after the last line when none was usable, naming the first bad line.
     """
+    yield from each_record(path, lambda value: [parse_conversation(value)], "conversation")
+
+
+def each_record(path: Path, parse: Callable[[Any], Iterable[T]], kind: str) -> Iterator[T | Unreadable]:
+    """What `parse` finds in each record of a JSONL file, plain or compressed; a line without any is `Unreadable`.
+
+    `kind` is the word for one such thing. Raises DataError when the file cannot be opened, and after the last line when
+    none was usable, naming the first bad line.
+    """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file; give a JSONL file of conversations")
+        raise DataError(f"{path}: there is no such file; give a JSONL file of {kind}s")
     usable, first_bad = 0, ""
     for line in lines(path, path.name, LINE_BYTES):
+        found: list[T] | Unreadable
         if isinstance(line, Unreadable):
-            found: Conversation | Unreadable = line
+            found = line
         else:
             number, data = line
             if not data.strip():
                 continue
             try:
-                found = parse_conversation(record(data)[0])
+                found = list(parse(record(data)[0]))
             except DataError as error:
                 detail = f"{path}: line {number}: {error}"
                 found = Unreadable(f"{path.name}:{number}", str(path), "broken_record", detail)
         if isinstance(found, Unreadable):
             first_bad = first_bad or found.detail
+            yield found
         else:
-            usable += 1
-        yield found
+            usable += len(found)
+            yield from found
     if not usable:
-        raise DataError(f"{first_bad or f'{path}: the file is empty'}; no line of the file is a usable conversation")
+        raise DataError(f"{first_bad or f'{path}: the file is empty'}; no line of the file is a usable {kind}")
 
 
 def parse_conversation(value: Any) -> Conversation:
@@ -83,7 +96,7 @@ def parse_conversation(value: Any) -> Conversation:
         raise DataError(f"not a JSON object but {type(value).__name__}")
     for key in ("messages", "conversations", "conversation", "turns"):
         if isinstance(value.get(key), list):
-            return _checked(tuple(_message(turn, number) for number, turn in enumerate(value[key], 1)))
+            return _checked(parse_messages(value[key]))
     reply = next((value[key] for key in ("output", "response") if isinstance(value.get(key), str)), None)
     if isinstance(value.get("instruction"), str) and reply is not None:
         given = value.get("input") or ""
@@ -92,6 +105,11 @@ def parse_conversation(value: Any) -> Conversation:
         opening = (Message("system", system),) if system else ()
         return _checked((*opening, Message("user", ask), Message("assistant", reply)))
     raise DataError(f"no messages, conversations or instruction with output; it has the keys {sorted(value)}")
+
+
+def parse_messages(turns: list[Any]) -> Conversation:
+    """Messages from a JSON list of them, whatever they call their speakers. Raises DataError."""
+    return tuple(_message(turn, number) for number, turn in enumerate(turns, 1))
 
 
 def _message(turn: Any, number: int) -> Message:

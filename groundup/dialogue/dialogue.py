@@ -1,6 +1,5 @@
 """A conversation in, a reply out. Chat, evaluation, roll-outs and the server all come through here."""
 
-import codecs
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
 from groundup.infer.engine import Engine
 from groundup.infer.schedule import Request
+from groundup.infer.text import Detokenizer
 from groundup.tokenizer.chat import Chat, Ending
 
 SCORED_ROWS = 32
@@ -60,7 +60,7 @@ class Dialogue:
         """
         options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
         requests = [
-            self._request(conversation, max_tokens, _seed(seed, index), options)
+            self.request(conversation, max_tokens=max_tokens, seed=_seed(seed, index), **options)
             for index, conversation in enumerate(conversations)
         ]
         replies = []
@@ -86,15 +86,24 @@ class Dialogue:
         cancels the request. Raises DataError when the conversation does not fit in the context.
         """
         options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
-        request = self._request(conversation, max_tokens, _seed(seed, 0), options)
-        token_bytes = self.chat.tokenizer.token_bytes
-        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        request = self.request(conversation, max_tokens=max_tokens, seed=_seed(seed, 0), **options)
+        text = Detokenizer(self.chat.tokenizer.token_bytes)
         with closing(self.engine.stream(request)) as events:
             for event in events:
-                if piece := decoder.decode(token_bytes[event.token]):
+                if piece := text.add(event.token):
                     yield piece
-        if rest := decoder.decode(b"", final=True):
+        if rest := text.close():
             yield rest
+
+    def request(self, conversation: Conversation, *, max_tokens: int, seed: int = 0, **options: Any) -> Request:
+        """What the engine is asked for the next message of a conversation; `options` are other fields of `Request`.
+
+        Raises DataError when the conversation does not fit in the context, ConfigError for an option out of range.
+        """
+        prompt = self.chat.prompt(conversation)
+        self._check(len(prompt))
+        most = min(max_tokens, self.engine.length - len(prompt))
+        return Request(prompt=prompt, max_tokens=most, stop=self.chat.stop_ids, seed=seed, **options)
 
     def choose(self, questions: Sequence[Sequence[Conversation]]) -> list[int]:
         """The option of each question whose last message the model finds likeliest; all its options end alike.
@@ -150,12 +159,6 @@ class Dialogue:
         tokens, weights = tokens.to(device), weights.to(device)
         scores = self.engine.model.score(tokens[:, :-1], tokens[:, 1:])
         return [float(total) for total in (scores.logp * weights).sum(1)]
-
-    def _request(self, conversation: Conversation, max_tokens: int, seed: int, options: dict[str, Any]) -> Request:
-        prompt = self.chat.prompt(conversation)
-        self._check(len(prompt))
-        most = min(max_tokens, self.engine.length - len(prompt))
-        return Request(prompt=prompt, max_tokens=most, stop=self.chat.stop_ids, seed=seed, **options)
 
     def _check(self, n_tokens: int) -> None:
         if n_tokens >= self.engine.length:

@@ -4,8 +4,11 @@ The random number for a token is a function of its request's seed and its place 
 what else is in the batch.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,47 +17,97 @@ from torch import Tensor
 
 from groundup.errors import ConfigError
 
+COLDEST, HOTTEST = 1e-4, 1e6  # beyond these a quotient leaves float32; there only ties, or all alike, are drawn
+
 
 @dataclass(frozen=True)
 class Sampling:
     """How a token is drawn: the most likely one at temperature 0, else at random from what the cuts leave.
 
-    `top_k` leaves the k likeliest; `top_p` the likeliest that reach the mass p (Holtzman et al. 2020, arXiv
-    1904.09751); `min_p` those at least p times as likely as the likeliest (Nguyen et al. 2024, arXiv 2407.01082).
-    Raises ConfigError for a value out of range.
+    First the logits are changed. Those of all tokens in the prompt and the reply so far by `repetition_penalty` (above
+    0 divided by it, else multiplied; Keskar et al. 2019, arXiv 1909.05858); those of tokens in the reply fall by
+    `presence_penalty`, and by `frequency_penalty` for each time (OpenAI's definition); those in `bias` rise by it.
+
+    Then, of the probabilities at this temperature: `top_k` leaves the k likeliest; `top_p` the likeliest that reach the
+    mass p (Holtzman et al. 2020, arXiv 1904.09751); `min_p` those at least p times as likely as the likeliest (Nguyen
+    et al. 2024, arXiv 2407.01082). Raises ConfigError for a value out of range.
     """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    bias: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise ConfigError(f"temperature={self.temperature} is negative; use 0 for the likeliest token, or more")
+        if not 0 <= self.temperature < math.inf:
+            raise ConfigError(f"temperature={self.temperature} is out of range; use 0 for the likeliest token, or more")
         if self.top_k is not None and self.top_k < 1:
             raise ConfigError(f"top_k={self.top_k} leaves nothing; use 1 or more, or leave it out")
         for name in ("top_p", "min_p"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
                 raise ConfigError(f"{name}={value} is not a share; use a number over 0 and up to 1, or leave it out")
+        if not 0.01 <= self.repetition_penalty <= 100:
+            raise ConfigError(f"repetition_penalty={self.repetition_penalty} is not in 0.01..100; use 1 for none")
+        for name in ("presence_penalty", "frequency_penalty"):
+            if not math.isfinite(getattr(self, name)):
+                raise ConfigError(f"{name}={getattr(self, name)} is no finite number; use 0 for none")
+        for token, value in self.bias.items():
+            if not math.isfinite(value):
+                raise ConfigError(f"bias={{{token}: {value}}} is no finite number; use -100 to forbid a token")
+
+    @cached_property
+    def penalizes(self) -> bool:
+        """It changes logits at all."""
+        penalties = (self.repetition_penalty, self.presence_penalty, self.frequency_penalty)
+        return bool(self.bias) or penalties != (1.0, 0.0, 0.0)
+
+
+def penalized(
+    logits: Float[Tensor, "n V"],
+    samplings: Sequence[Sampling],
+    prompts: Sequence[Sequence[int]],
+    replies: Sequence[Sequence[int]],
+) -> Float[Tensor, "n V"]:
+    """The logits with each row's penalties and biases; the very same tensor where no row has any."""
+    rows = [row for row, sampling in enumerate(samplings) if sampling.penalizes]
+    if rows:
+        logits = logits.clone()
+    for row in rows:
+        _penalize(logits[row], samplings[row], prompts[row], replies[row])
+    return logits
 
 
 def sample(
-    logits: Float[Tensor, "n V"], samplings: Sequence[Sampling], uniforms: Float[np.ndarray, " n"]
+    logits: Float[Tensor, "n V"],
+    samplings: Sequence[Sampling],
+    uniforms: Float[np.ndarray, " n"],
+    changed: Float[Tensor, "n V"] | None = None,
 ) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
     """One token for each row of logits, and its log-probability.
 
-    `uniforms` are numbers in [0, 1). The log-probability is the model's own, before temperature and cuts.
+    `uniforms` are numbers in [0, 1); `changed` are the logits after penalties, where there are any. The
+    log-probability is the model's own: before penalties, temperature and cuts.
     """
     logits = logits.float()
+    changed = logits if changed is None else changed.float()
     greedy = torch.tensor([s.temperature == 0 for s in samplings], device=logits.device)
-    tokens = logits.argmax(-1)
+    tokens = changed.argmax(-1)
     if not all(s.temperature == 0 for s in samplings):
-        drawn = _draw(_probabilities(logits, samplings), torch.from_numpy(uniforms).to(logits.device))
+        drawn = _draw(_probabilities(changed, samplings), torch.from_numpy(uniforms).to(logits.device))
         tokens = torch.where(greedy, tokens, drawn)
     logps = logits.gather(1, tokens[:, None]).squeeze(1) - logits.logsumexp(-1)
     return tokens, logps
+
+
+def likeliest(logits: Float[Tensor, " V"], n: int) -> tuple[tuple[int, float], ...]:
+    """The `n` likeliest tokens, each with the model's own log-probability, the likeliest first."""
+    logps, tokens = torch.log_softmax(logits.float(), -1).topk(min(n, logits.shape[-1]))
+    return tuple(zip(tokens.tolist(), logps.tolist(), strict=True))
 
 
 def uniforms(seeds: Sequence[int], places: Sequence[int]) -> np.ndarray:
@@ -75,10 +128,28 @@ def _mix(state: np.ndarray) -> np.ndarray:
     return state ^ (state >> np.uint64(31))
 
 
+def _penalize(logits: Tensor, sampling: Sampling, prompt: Sequence[int], reply: Sequence[int]) -> None:
+    """Change one row of logits `(V,)` in place."""
+    if sampling.repetition_penalty != 1:
+        seen = torch.tensor(sorted({*prompt, *reply}), device=logits.device)
+        before = logits[seen]
+        penalty = sampling.repetition_penalty
+        logits[seen] = torch.where(before > 0, before / penalty, before * penalty)
+    if (sampling.presence_penalty or sampling.frequency_penalty) and reply:
+        counts = Counter(reply)
+        times = torch.tensor([*counts.values()], dtype=logits.dtype, device=logits.device)
+        said = torch.tensor([*counts], device=logits.device)
+        logits[said] -= sampling.frequency_penalty * times + sampling.presence_penalty
+    if sampling.bias:
+        tokens = torch.tensor([*sampling.bias], device=logits.device)
+        logits[tokens] += torch.tensor([*sampling.bias.values()], dtype=logits.dtype, device=logits.device)
+
+
 def _probabilities(logits: Tensor, samplings: Sequence[Sampling]) -> Tensor:
     """What each row draws from, `(n, V)`; rows need not sum to 1."""
     if any(s.temperature not in (0, 1) for s in samplings):
-        logits = logits / _column([s.temperature or 1.0 for s in samplings], logits)
+        divisors = [min(max(s.temperature, COLDEST), HOTTEST) if s.temperature else 1.0 for s in samplings]
+        logits = logits / _column(divisors, logits)
     probs = torch.softmax(logits, -1)
     if any(s.min_p is not None for s in samplings):
         floor = probs.amax(-1, keepdim=True) * _column([s.min_p or 0.0 for s in samplings], logits)
@@ -88,8 +159,9 @@ def _probabilities(logits: Tensor, samplings: Sequence[Sampling]) -> Tensor:
         ordered, order = probs.sort(stable=True, dim=-1, descending=True)
         before = ordered.cumsum(-1) - ordered
         rank = torch.arange(V, device=logits.device)
-        cut = rank >= _column([s.top_k or V for s in samplings], logits)
+        cut = rank >= _column([min(s.top_k or V, V) for s in samplings], logits)
         cut |= before >= _column([s.top_p or 2.0 for s in samplings], logits) * ordered.sum(-1, keepdim=True)
+        cut[:, 0] = False  # the likeliest stays, however small a share is asked for
         probs = probs.scatter(-1, order, ordered.masked_fill(cut, 0.0))
     return probs
 

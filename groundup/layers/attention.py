@@ -56,6 +56,8 @@ class Sight:
             return cls(slots, T, segments)
         if segments is not None:
             raise UnsupportedError("a cache holds one segment a row; leave out segments, or the cache")
+        if torch.compiler.is_exporting():  # a graph for any length: all rows have read what leaves room for T more
+            return cls(slots + (cache.length - T), cache.length, square=False)
         shortest, longest = (int(end) for end in cache.lengths.aminmax())
         assert longest + T <= cache.length, f"{longest} + {T} tokens do not fit in a cache of {cache.length}"
         return cls(
@@ -94,6 +96,8 @@ def attend(
 
 
 def _plain_is_faster(q: Tensor, sight: Sight) -> bool:
+    if torch.compiler.is_exporting():
+        return False
     return q.device.type == "cpu" and (q.shape[2] == 1 or sight.n_keys <= PLAIN_LENGTH)
 
 

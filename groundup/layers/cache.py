@@ -7,6 +7,7 @@ is the row; the layer writes into them in place. Whoever generates keeps the liv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -30,6 +31,11 @@ class Cache:
         """How many rows there are."""
         return self.lengths.shape[0]
 
+    @property
+    def cuttable(self) -> bool:
+        """Whether a row may forget its last tokens by lowering its length: not where a memory is one state."""
+        return all(part.ndim == 4 for memory in self.layers for part in memory)
+
     def slice(self, start: int, stop: int, counts: Tensor | None = None) -> Cache:
         """Rows `start` to `stop`, sharing memory with this cache."""
         layers = [tuple(part[start:stop] for part in memory) for memory in self.layers]
@@ -45,6 +51,21 @@ class Cache:
             for part in memory:
                 part[target] = part[source]
         self.lengths[target] = self.lengths[source]
+
+    def copy(self, other: Cache, sources: Sequence[int], targets: Sequence[int], n_tokens: int) -> None:
+        """Rows `targets` become rows `sources` of `other`, which may be this cache and have read `n_tokens` each.
+
+        A memory of four dimensions holds a token at each place of its third, `(rows, heads, length, d)`: only the
+        tokens that were read are copied. Others are states of a fixed size.
+        """
+        to, of = list(targets), list(sources)
+        for memory, others in zip(self.layers, other.layers, strict=True):
+            for part, theirs in zip(memory, others, strict=True):
+                if part.ndim == 4:
+                    part[to, :, :n_tokens] = theirs[of, :, :n_tokens]
+                else:
+                    part[to] = theirs[of]
+        self.lengths[to] = n_tokens
 
     def clear(self, start: int = 0, stop: int | None = None) -> None:
         """Rows `start` to `stop` have read nothing; what their memory holds is never looked at."""

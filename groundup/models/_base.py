@@ -48,6 +48,10 @@ class ModelConfig(Component):
         model.initialize(torch.Generator().manual_seed(seed))
         return model
 
+    def explicit(self) -> Self:
+        """The same shape with every field given: what is None and follows from others is worked out."""
+        return self
+
     def parameters_count(self, vocab_size: int) -> int:
         """The number of parameters of the model; nothing is allocated."""
         with torch.device("meta"):
@@ -59,27 +63,44 @@ class ModelConfig(Component):
             return self.module(vocab_size).flops_per_token(length)
 
 
+@dataclass(frozen=True)
+class Stock:
+    """How transformers writes down the same model, as data; its class is named in `Model.exports`.
+
+    Names of its config are dotted where they are nested. Names of weights differ by `prefix` alone, which the head is
+    without.
+    """
+
+    model_type: str
+    fields: Mapping[str, str]
+    """Its field -> ours. Two of its fields may be one of ours."""
+    fixed: Mapping[str, tuple[Any, ...]]
+    """Its field -> the values under which both compute the same; the first is what it has when nothing is said."""
+    defaults: Mapping[str, Any]
+    """Its field -> its value when nothing is said; a field that is not here must be said."""
+    prefix: str
+    turned: tuple[str, ...] = ()
+    """Patterns of our names of matrices that it holds as `(in, out)`."""
+    ignored: tuple[str, ...] = ()
+    """Patterns of tensors in old files that hold no weights."""
+
+
 @dataclass
 class Scores:
-    """What a model says about the targets of a batch. `logp` and `lse` `(B, T)` are float32 always."""
+    """What a model says about the targets of a batch, all float32. `logp` and `lse` `(B, T)` are there always."""
 
     logp: Tensor
     lse: Tensor
     entropy: Tensor | None = None
+    """(B, T) of the model's distribution, in nats."""
     value: Tensor | None = None
+    """(B, T) what a head of one output says at each token."""
     divergence: Tensor | None = None
+    """(B, T) from a teacher, in nats."""
     pooled: Tensor | None = None
+    """(B, S, K) what a head says at the last token of each segment."""
     aux: Tensor | None = None
     """A scalar that is added to the loss, itself a sum over tokens."""
-    segments: Tensor | None = None
-
-    def by_segment(self, weights: Tensor) -> Tensor:
-        """The weighted sum of `logp` in each segment, `(B, S)`; a row without segments is one."""
-        weighted = self.logp * weights
-        if self.segments is None:
-            return weighted.sum(1, keepdim=True)
-        n = int(self.segments.max()) + 1
-        return weighted.new_zeros(len(weighted), n).scatter_add(1, self.segments.long(), weighted)
 
 
 class Model(nn.Module):
@@ -93,6 +114,8 @@ class Model(nn.Module):
     """How parameters may be split over ranks, by name pattern; empty refuses by name."""
     exports: ClassVar[Mapping[str, str]] = {}
     """Format to the stock class that the weights map on by renaming; empty refuses by name."""
+    stock: ClassVar[Stock | None] = None
+    """How transformers writes it down; None where it has no such class."""
 
     config: ModelConfig
     lm_head: nn.Linear | None
@@ -150,13 +173,20 @@ class Model(nn.Module):
 
         `ask` may name "entropy". Raises UnsupportedError for what this model cannot say.
         """
+        if teacher is not None:
+            raise UnsupportedError(
+                f"{type(self).__name__} cannot score divergence from a teacher; leave the teacher out"
+            )
+        return self.score_hidden(self(tokens, positions=positions, segments=segments), targets, ask)
+
+    def score_hidden(self, hidden: Tensor, targets: Tensor, ask: Collection[str] = ()) -> Scores:
+        """`score` from hidden states `(B, T, D)`. Raises UnsupportedError for what this model cannot say."""
         unknown = sorted(set(ask) - {"entropy"})
-        if unknown or teacher is not None:
-            what = ", ".join(unknown) or "divergence from a teacher"
-            raise UnsupportedError(f"{type(self).__name__} cannot score {what}; ask for entropy, or for nothing")
-        hidden = self(tokens, positions=positions, segments=segments)
-        logp, lse, entropy = log_probs(hidden, self.head_weight, targets, "entropy" in ask)
-        return Scores(logp, lse, entropy, segments=segments)
+        if unknown:
+            raise UnsupportedError(
+                f"{type(self).__name__} cannot score {', '.join(unknown)}; ask for entropy, or for nothing"
+            )
+        return Scores(*log_probs(hidden, self.head_weight, targets, "entropy" in ask))
 
     def new_cache(self, rows: int, length: int, dtype: torch.dtype | None = None) -> Cache:
         """An empty memory on the model's device, in `dtype` (that of the weights unless given)."""

@@ -15,9 +15,34 @@ from groundup.layers.attention import Sight, attend, remember, split_heads
 from groundup.layers.autocast import compute_dtype
 from groundup.layers.cache import Cache
 from groundup.layers.mlp import GeluMLP
-from groundup.models._base import Model, ModelConfig
+from groundup.models._base import Model, ModelConfig, Stock
 
 EPS = 1e-5  # GPT-2's layer_norm_epsilon
+
+STOCK = Stock(
+    model_type="gpt2",
+    fields={
+        "n_embd": "dim",
+        "n_layer": "layers",
+        "n_head": "heads",
+        "n_positions": "length",
+        "embd_pdrop": "dropout",
+        "resid_pdrop": "dropout",
+        "tie_word_embeddings": "tied",
+    },
+    fixed={
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "layer_norm_epsilon": (EPS,),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "reorder_and_upcast_attn": (False,),
+        "add_cross_attention": (False,),
+    },
+    defaults={"n_positions": 1024, "embd_pdrop": 0.1, "resid_pdrop": 0.1, "tie_word_embeddings": True},
+    prefix="transformer.",
+    turned=("h.*.c_attn.weight", "h.*.c_proj.weight", "h.*.c_fc.weight"),
+    ignored=("h.*.attn.bias", "h.*.attn.masked_bias"),
+)
 
 
 class Gpt2(ModelConfig):
@@ -84,7 +109,8 @@ class Gpt2Model(Model):
         "h.*.mlp.c_proj": "row",
         "lm_head": "vocab",
     }
-    exports: ClassVar = {"huggingface": "GPT2LMHeadModel"}
+    exports: ClassVar = {"huggingface": "GPT2LMHeadModel", "gguf": "gpt2", "onnx": "text-generation"}
+    stock: ClassVar = STOCK
     config: Gpt2
 
     def __init__(self, config: Gpt2, vocab_size: int) -> None:

@@ -17,7 +17,42 @@ from groundup.layers.cache import Cache
 from groundup.layers.mlp import SwiGLU
 from groundup.layers.norm import RMSNorm
 from groundup.layers.rope import rotation
-from groundup.models._base import Model, ModelConfig, check_heads
+from groundup.models._base import Model, ModelConfig, Stock, check_heads
+
+STOCK = Stock(
+    model_type="llama",
+    fields={
+        "hidden_size": "dim",
+        "num_hidden_layers": "layers",
+        "num_attention_heads": "heads",
+        "num_key_value_heads": "kv_heads",
+        "head_dim": "head_dim",
+        "intermediate_size": "hidden",
+        "max_position_embeddings": "length",
+        "rms_norm_eps": "eps",
+        "rope_theta": "theta",
+        "rope_parameters.rope_theta": "theta",
+        "tie_word_embeddings": "tied",
+    },
+    fixed={
+        "hidden_act": ("silu", "swish"),
+        "attention_bias": (False,),
+        "mlp_bias": (False,),
+        "attention_dropout": (0.0,),
+        "rope_parameters.rope_type": ("default",),
+    },
+    defaults={
+        "num_key_value_heads": None,
+        "head_dim": None,
+        "max_position_embeddings": 2048,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10_000.0,
+        "rope_parameters.rope_theta": 10_000.0,
+        "tie_word_embeddings": False,
+    },
+    prefix="model.",
+    ignored=("*rotary_emb.inv_freq",),
+)
 
 
 class Llama(ModelConfig):
@@ -46,6 +81,15 @@ class Llama(ModelConfig):
     def of_width(cls, width: int, length: int) -> Self:
         """See `ModelConfig.of_width`; heads of 64."""
         return super().of_width(width, length).model_copy(update={"heads": max(1, width // 64)})
+
+    def explicit(self) -> Self:
+        """See `ModelConfig.explicit`."""
+        follows = {
+            "kv_heads": self.kv_heads or self.heads,
+            "head_dim": self.head_dim or self.dim // self.heads,
+            "hidden": self.hidden or 64 * math.ceil(self.dim * 8 / 3 / 64),
+        }
+        return self.model_copy(update=follows)
 
     def module(self, vocab_size: int) -> "LlamaModel":
         """The model, its weights not yet set."""
@@ -85,7 +129,8 @@ class LlamaModel(Model):
         "layers.*.mlp.down_proj": "row",
         "lm_head": "vocab",
     }
-    exports: ClassVar = {"huggingface": "LlamaForCausalLM"}
+    exports: ClassVar = {"huggingface": "LlamaForCausalLM", "gguf": "llama", "onnx": "text-generation"}
+    stock: ClassVar = STOCK
     qk_norm: ClassVar[bool] = False
     config: Llama
 

@@ -6,7 +6,8 @@ that higher learning rates stay stable. Parameters are named as in transformers'
 
 from typing import ClassVar
 
-from groundup.models.llama import Llama, LlamaModel
+from groundup.models._base import Stock
+from groundup.models.llama import STOCK, Llama, LlamaModel
 
 
 class Qwen3(Llama):
@@ -20,5 +21,13 @@ class Qwen3(Llama):
 class Qwen3Model(LlamaModel):
     """A LlamaModel whose attention normalises queries and keys."""
 
-    exports: ClassVar = {"huggingface": "Qwen3ForCausalLM"}
+    exports: ClassVar = {"huggingface": "Qwen3ForCausalLM", "gguf": "qwen3", "onnx": "text-generation"}
+    stock: ClassVar = Stock(
+        model_type="qwen3",
+        fields=STOCK.fields,
+        fixed={**STOCK.fixed, "use_sliding_window": (False,), "layer_types": ("full_attention",)},
+        defaults={**STOCK.defaults, "head_dim": 128, "max_position_embeddings": 32_768},
+        prefix=STOCK.prefix,
+        ignored=STOCK.ignored,
+    )
     qk_norm: ClassVar[bool] = True

@@ -185,7 +185,7 @@ class _Planner:
         seconds = stage_seconds(recipe, self._text, per_token)
         tokens = seconds["pretrain"] / per_token
         if recipe.train.steps is not None:
-            tokens = recipe.train.steps * recipe.train.rows * config.length
+            tokens = max(1, recipe.train.steps) * recipe.train.rows * config.length
         unique = self._text.bytes / bytes_per_token(vocab)
         micro = recipe.train.micro_rows or recipe.train.rows
         memory = training_bytes(config, vocab, micro, recipe.precision, recipe.train.optim.name)

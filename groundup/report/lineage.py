@@ -57,6 +57,7 @@ def summary(stage: str, facts: Mapping[str, Any]) -> str:
 
 
 SUMMARIES: Mapping[str, Mapping[str, Callable[[Any], str]]] = {
+    "import": {"parameters": lambda value: f"{count(value)} parameters"},
     "corpus": {"documents": lambda value: f"{value:,} documents", "bytes": size},
     "tokenizer": {
         "vocab_size": lambda value: f"vocabulary {value:,}",

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from groundup.dialogue import Dialogue
     from groundup.eval.suite import Exam
     from groundup.recipe import Recipe
-    from groundup.store import Store
+    from groundup.store import Artifact, Store
     from groundup.tasks._base import Example, Task
 
-CHAT_STAGES = ("grpo", "sft", "pretrain")
+CHAT_STAGES = ("grpo", "sft", "pretrain", "import")
 """Whose weights are talked to: the last that is done."""
 
 PASS_AT = 8
@@ -76,12 +76,30 @@ def report(work: Work) -> None:
 
 def open_model(store: "Store", recipe: "Recipe", stage: str | None, device: str) -> "Dialogue":
     """The run's chatbot. Raises StoreError when the stage is not done."""
+    weights = chosen(store, stage)
+    return _dialogue(recipe, tokenizer_folder(store), weights.path, device)
+
+
+def tokenizer_folder(store: "Store") -> Path:
+    """Where the run's tokenizer is: its own, or that of the model it was imported with."""
+    current = store.current()
+    return current["tokenizer" if "tokenizer" in current else "import"].path
+
+
+def device_of(store: "Store") -> str:
+    """The device that a run was planned for; one that was imported and not planned yet is opened on the CPU."""
+    planned = (store.root / "forecast.json").is_file()
+    return str(store.read_json("forecast.json")["basis"]["device"]) if planned else "cpu"
+
+
+def chosen(store: "Store", stage: str | None) -> "Artifact":
+    """The weights that are asked for: of a stage, or of the last that is done. Raises StoreError when it is not."""
     current = store.current()
     done = [name for name in CHAT_STAGES if name in current]
     if not done or (stage is not None and stage not in done):
         what = f"its {stage} stage is not done" if stage else "it has no model yet"
         raise StoreError(f"run {store.name!r}: {what}; `groundup run {store.name}` goes on")
-    return _dialogue(recipe, current["tokenizer"].path, current[stage or done[0]].path, device)
+    return current[stage or done[0]]
 
 
 def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str) -> "Dialogue":
@@ -90,9 +108,10 @@ def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str) -> 
     from groundup.tokenizer._base import load
     from groundup.tokenizer.chat import Chat
 
-    model = build_model(recipe, tokenizer, weights, device)
-    engine = Engine(model, rows=ENGINE_ROWS, length=model.config.length, dtype=autocast_dtype(recipe.precision))
-    return Dialogue(engine, Chat(load(tokenizer)))
+    model, learned = build_model(recipe, tokenizer, weights, device), load(tokenizer)
+    dtype = autocast_dtype(recipe.precision)
+    engine = Engine(model, rows=ENGINE_ROWS, length=model.config.length, dtype=dtype, table=learned.token_bytes)
+    return Dialogue(engine, Chat(learned))
 
 
 def _fits(dialogue: "Dialogue", task: "Task", example: "Example") -> bool:

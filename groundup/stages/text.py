@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundup.stages._work import Work
+from groundup.stages.incoming import imported
 
 if TYPE_CHECKING:
     from groundup.corpus.document import Document
@@ -35,13 +36,17 @@ def documents(work: Work, split: str) -> "Iterator[Document]":
 
 
 def tokenizer(work: Work) -> None:
-    """Documents to a vocabulary."""
+    """Documents to a vocabulary; that of an imported model stays as it is."""
     from groundup.tokenizer import compression
-    from groundup.tokenizer._base import TokenizerConfig
+    from groundup.tokenizer._base import TokenizerConfig, load
 
     config, ranks = work.recipe.tokenizer, work.recipe.data.ranks
     assert isinstance(config, TokenizerConfig)
-    learned = config.train((document.text for document in documents(work, "train")), work.events)
+    given = imported(work.store, work.recipe)
+    if given is None:
+        learned = config.train((document.text for document in documents(work, "train")), work.events)
+    else:
+        learned = load(given.path)
     learned.save(work.draft.path)
     texts = [document.text for document in documents(work, "held_out")]
     work.draft.facts |= compression.facts(learned, texts, Path(ranks) if ranks else None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from groundup.errors import ConfigError
 from groundup.stages._work import Work
 from groundup.stages.conversations import talks
+from groundup.stages.incoming import imported
 from groundup.stages.text import documents
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def pretrain(work: Work) -> None:
     from groundup.train.objectives.likelihood import Likelihood
 
     recipe, model = work.recipe, _model(work)
+    if given := imported(work.store, recipe):
+        open_weights(given.path, model)
+        if recipe.train.steps == 0:
+            _carry_over(work, model)
+            return
     length = model.config.length
     opened = open_specs(list(recipe.data.text))
     packed = [
@@ -66,6 +72,18 @@ def pretrain(work: Work) -> None:
         "device": f"{usable_cores()} CPU cores" if work.device == "cpu" else work.device,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "epochs": driven.tokens / (sum(rows.rows for rows in packed) * length),
+    }
+
+
+def _carry_over(work: Work, model: "Model") -> None:
+    """Leave an imported model as it came."""
+    from groundup.train import checkpoint
+
+    work.draft.facts |= {
+        "steps": 0,
+        "tokens": 0,
+        "weights_sha256": checkpoint.save_weights(model, work.draft.path / WEIGHTS),
+        "parameters": sum(weight.numel() for weight in model.parameters()),
     }
 
 

@@ -40,7 +40,7 @@ class PackedConversations(Sequence[Row]):
                 f"none of {self.n_dropped} conversations has a reply within the first {length} tokens; "
                 "give shorter ones, or set model.length higher"
             )
-        self._rows = _best_fit([len(ids) - 1 for ids, _ in self._sequences], length)
+        self._rows = best_fit([len(ids) - 1 for ids, _ in self._sequences], length)
 
     @property
     def n_conversations(self) -> int:
@@ -69,7 +69,7 @@ def pack_conversations(
     return PackedConversations(rendered, length, pad)
 
 
-def _best_fit(sizes: Sequence[int], length: int) -> list[list[int]]:
+def best_fit(sizes: Sequence[int], length: int) -> list[list[int]]:
     """Numbers of the items in each bin: every item, longest first, into the fullest bin that has room for it."""
     bins: list[list[int]] = []
     with_room: list[list[int]] = [[] for _ in range(length + 1)]  # bins by the room that is left in them

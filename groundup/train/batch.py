@@ -40,9 +40,11 @@ class Batch:
     old_value: Tensor | None = None
     """(B, T) what it predicted when the roll-out was drawn."""
     pair: Tensor | None = None
-    """(B, S) which pair a segment belongs to."""
+    """(B, S) int64: which pair of its row a segment belongs to."""
     segment_weight: Tensor | None = None
-    """(B, S) 1.0 for the preferred segment of a pair, -1.0 for the other."""
+    """(B, S) 1.0 for the preferred segment of a pair or a liked one, -1.0 for the other or a disliked one, else 0.0."""
+    margin: Tensor | None = None
+    """(B, S) by how much a preferred segment is better, in log-odds; 0.0 for all others."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""

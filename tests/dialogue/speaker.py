@@ -48,4 +48,4 @@ def parrot() -> Model:
 
 def dialogue(model: Model, rows: int = 4) -> Dialogue:
     """A dialogue over a fresh engine."""
-    return Dialogue(Engine(model, rows=rows, length=LENGTH), Chat(tokenizer()))
+    return Dialogue(Engine(model, rows=rows, length=LENGTH, table=tokenizer().token_bytes), Chat(tokenizer()))

@@ -5,7 +5,7 @@ import torch
 
 from groundup.errors import ConfigError, UnsupportedError
 from groundup.infer import schedule
-from groundup.infer.engine import Engine
+from groundup.infer.engine import Engine, Event
 from groundup.infer.schedule import Request
 from groundup.models._base import Model, ModelConfig
 from groundup.models.gpt2 import Gpt2
@@ -84,6 +84,59 @@ def test_ends_by_stop_by_count_and_by_the_context() -> None:
     assert not engine.busy
 
 
+def test_a_stop_string_ends_a_reply_wherever_its_bytes_are_cut() -> None:
+    table = [bytes([65 + token // 2, 97 + token % 2]) for token in range(V)]
+    engine = Engine(build(), rows=2, table=table)
+    free = engine.complete([Request([5, 6], 20)])[0]
+    first, second = table[free.ids[3]].decode(), table[free.ids[4]].decode()
+    stop = (first + second)[1:3]  # the end of one token and the beginning of the next
+    said = b"".join(table[token] for token in free.ids).decode()
+    end = (said.index(stop) + len(stop) + 1) // 2
+    stopped, beside = engine.complete([Request([5, 6], 20, stop_strings=("zz", stop)), Request([5, 6], 20)])
+    assert stopped.ids == free.ids[:end] and stopped.stopped
+    assert beside.ids == free.ids and not beside.stopped
+    with pytest.raises(ConfigError, match="table"):
+        Engine(build(), rows=1).submit(Request([5], 20, stop_strings=("a",)))
+
+
+def test_alternatives_are_the_likeliest_tokens_of_the_model_itself() -> None:
+    model = build()
+    request = Request([4, 5, 6], 6, temperature=0.7, seed=3, bias={9: 5.0}, top=3)
+    completion = Engine(model, rows=1).complete([request])[0]
+    with torch.no_grad():
+        logps = model.logits(model(torch.tensor([[*request.prompt, *completion.ids]]))).log_softmax(-1)[0, 2:-1]
+    for place, top in enumerate(completion.tops):
+        assert [token for token, _ in top] == logps[place].topk(3).indices.tolist()
+        assert [logp for _, logp in top] == pytest.approx(logps[place].topk(3).values.tolist(), abs=1e-4)
+    assert Engine(model, rows=1).complete([Request([4], 2)])[0].tops == [(), ()]
+
+
+class Ascending:
+    """A guide: each token is larger than the one before, and 1 ends the reply."""
+
+    def __init__(self) -> None:
+        self.last = 3
+
+    def allowed(self) -> torch.Tensor:
+        allowed = torch.arange(V) > self.last
+        allowed[1] = self.last > 30
+        return allowed
+
+    def accept(self, token: int) -> None:
+        self.last = token
+
+
+def test_a_guide_bounds_its_own_reply() -> None:
+    engine = Engine(build(), rows=2)
+    free = engine.complete([Request([5], 20, seed=2)])[0]
+    guided, beside = engine.complete(
+        [Request([5], 20, seed=2, guide=Ascending(), stop=frozenset({1})), Request([5], 20, seed=2)]
+    )
+    assert beside.ids == free.ids
+    assert guided.stopped and guided.ids[-1] == 1
+    assert guided.ids[:-1] == sorted(set(guided.ids[:-1])) and guided.ids[0] > 3
+
+
 def test_stream_gives_what_complete_gives_whatever_runs_beside_it() -> None:
     engine = Engine(build(), rows=3)
     request, others = requests()[7], requests()[:6]
@@ -155,10 +208,78 @@ def test_lower_precision_is_a_copy_and_agrees_with_autocast() -> None:
     assert completion.logps == pytest.approx(scores.logp[0, 2:].tolist(), abs=0.15)
 
 
+def tokens_read(engine: Engine) -> list[int]:
+    """The sizes of the passes that the engine's model makes from now on: rows times tokens."""
+    sizes: list[int] = []
+    engine.model.embedding.register_forward_hook(lambda module, inputs, output: sizes.append(inputs[0].numel()))
+    return sizes
+
+
 def test_prompts_are_read_in_parts_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = Engine(build(), rows=4).complete(requests())
-    monkeypatch.setattr(schedule, "PREFILL_TOKENS", 12)
-    assert [c.ids for c in Engine(build(), rows=4).complete(requests())] == [c.ids for c in expected]
+    for name in ("PREFILL_TOKENS", "CHUNK_TOKENS"):
+        monkeypatch.setattr(f"groundup.infer.engine.{name}", 12)
+    engine = Engine(build(), rows=4)
+    sizes = tokens_read(engine)
+    assert [c.ids for c in engine.complete(requests())] == [c.ids for c in expected]
+    assert max(sizes) <= 12
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_equal_prompts_are_read_once(config: ModelConfig) -> None:
+    model = build(config)
+    prompts = [[5, 6, 7], [9, 8], [5, 6, 7], [5, 6, 7], [9, 8], [1, 2, 3]]
+    asked = [Request(prompt, 12, seed=seed) for seed, prompt in enumerate(prompts)]
+    engine = Engine(model, rows=6)
+    sizes = tokens_read(engine)
+    together = engine.complete(asked)
+    assert sizes[:2] == [3 * 3, 6], "three prompts of three tokens, then a token for each of six"
+    for request, completion in zip(asked, together, strict=True):
+        assert Engine(model, rows=1).complete([request])[0].ids == completion.ids
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_long_prompts_are_read_in_chunks_beside_the_others(
+    config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(config)
+    asked = [Request([seed % V for seed in range(n)], 9, seed=n) for n in (3, 20, 4, 17, 5)]
+    asked += [Request([7] * 18, 4, seed=seed) for seed in range(3)]
+    expected = [Engine(model, rows=1).complete([request])[0].ids for request in asked]
+    monkeypatch.setattr("groundup.infer.engine.CHUNK_TOKENS", 6)
+    monkeypatch.setattr(schedule, "CHUNK_TOKENS", 6)
+    engine = Engine(model, rows=3)
+    sizes = tokens_read(engine)
+    found = engine.complete(asked)
+    assert [completion.ids for completion in found] == expected
+    assert max(sizes) <= 3 * 6 and sizes.count(6) >= 3 + 2 + 3
+    ids = [engine.submit(request) for request in asked]
+    engine.step()
+    for number in ids[1::2]:
+        engine.cancel(number)
+    tokens: dict[int, list[int]] = {number: [] for number in ids}
+    engine_ids = {event.request_id for _ in range(60) for event in [*note(engine, tokens)]}
+    assert engine_ids <= set(ids) and not engine.busy
+    assert all(expected[place][-3:] == tokens[ids[place]][-3:] for place in range(0, len(ids), 2))
+
+
+def note(engine: Engine, tokens: dict[int, list[int]]) -> list[Event]:
+    """One step, its tokens written down by request."""
+    events = engine.step()
+    for event in events:
+        tokens[event.request_id].append(event.token)
+    return events
+
+
+def test_others_go_on_while_a_long_prompt_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundup.infer.engine.CHUNK_TOKENS", 6)
+    monkeypatch.setattr(schedule, "CHUNK_TOKENS", 6)
+    engine = Engine(build(), rows=2)
+    short = engine.submit(Request([1], 20))
+    engine.step()
+    long = engine.submit(Request([2] * 24, 4))
+    seen = [[event.request_id for event in engine.step()] for _ in range(5)]
+    assert seen == [[short]] * 3 + [[short, long]] * 2
 
 
 @pytest.mark.parametrize(
@@ -168,6 +289,7 @@ def test_prompts_are_read_in_parts_that_fit(monkeypatch: pytest.MonkeyPatch) -> 
         (Request([1] * (LENGTH + 1), 5), f"{LENGTH + 1} tokens"),
         (Request([V], 5), "ids outside"),
         (Request([1], 0), "max_tokens=0"),
+        (Request([1], 5, bias={V: 1.0}), "bias has ids"),
     ],
 )
 def test_requests_that_cannot_run_are_refused(request_: Request, message: str) -> None:

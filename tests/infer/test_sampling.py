@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from groundup.errors import ConfigError
-from groundup.infer.sampling import Sampling, sample, uniforms
+from groundup.infer.sampling import Sampling, likeliest, penalized, sample, uniforms
 
 PROBS = torch.tensor([0.05, 0.4, 0.05, 0.3, 0.2])
 
@@ -33,6 +33,23 @@ def drawn(sampling: Sampling, n: int = 4000) -> torch.Tensor:
 def test_draws_have_the_right_shares(sampling: Sampling, expected: torch.Tensor) -> None:
     torch.testing.assert_close(drawn(sampling), expected, atol=0.03, rtol=0)
     assert (drawn(sampling)[expected == 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(temperature=1e-300),
+        Sampling(temperature=1e-6),
+        Sampling(top_p=1e-300),
+        Sampling(top_k=10**30, top_p=1e-9),
+        Sampling(min_p=1.0),
+    ],
+)
+def test_extreme_values_take_the_likeliest(sampling: Sampling) -> None:
+    logits = torch.tensor([[900.0, -900.0, 901.0, 0.0, -torch.inf]]).expand(3, 5)
+    tokens, _ = sample(logits, [sampling] * 3, np.array([0.0, 0.5, 1 - 2**-24], np.float32))
+    assert tokens.tolist() == [2, 2, 2]
+    assert sample(logits, [Sampling(temperature=1e300)] * 3, np.zeros(3, np.float32))[0].tolist() == [0, 0, 0]
 
 
 def test_each_row_has_its_own_sampling() -> None:
@@ -65,7 +82,50 @@ def test_uniforms_are_uniform_and_uncorrelated() -> None:
     assert abs(np.corrcoef(by_seed, by_place)[0, 1]) < 0.03
 
 
-@pytest.mark.parametrize("fields", [{"temperature": -1}, {"top_k": 0}, {"top_p": 0}, {"top_p": 1.5}, {"min_p": 2}])
+def test_penalties_are_those_of_transformers_and_of_openai() -> None:
+    transformers = pytest.importorskip("transformers")
+    logits = torch.tensor([[1.5, -0.5, 0.25, -2.0, 3.0]])
+    prompt, reply = [0, 1], [1, 3, 3]
+    expected = transformers.RepetitionPenaltyLogitsProcessor(1.7)(torch.tensor([prompt + reply]), logits.clone())
+    assert penalized(logits, [Sampling(repetition_penalty=1.7)], [prompt], [reply]).equal(expected)
+    both = Sampling(presence_penalty=0.5, frequency_penalty=0.25, bias={4: -100.0, 2: 1.0})
+    expected = logits - torch.tensor([[0, 0.75, -1.0, 1.0, 100.0]])
+    torch.testing.assert_close(penalized(logits, [both], [prompt], [reply]), expected)
+
+
+def test_penalties_touch_their_own_row_and_cost_nothing_unused() -> None:
+    logits = PROBS.log().expand(2, 5)
+    plain, biased = Sampling(), Sampling(bias={2: 100.0})
+    assert penalized(logits, [plain, plain], [[1], [1]], [[2], [2]]) is logits
+    changed = penalized(logits, [plain, biased], [[1], [1]], [[2], [2]])
+    tokens, logps = sample(logits, [plain, biased], np.array([0.99, 0.99], np.float32), changed)
+    assert tokens.tolist() == [4, 2]
+    torch.testing.assert_close(logps, PROBS[tokens].log(), msg="log-probabilities stay the model's own")
+
+
+def test_the_likeliest_come_first_with_their_log_probability() -> None:
+    found = likeliest(PROBS.log() + 3, 2)
+    assert [token for token, _ in found] == [1, 3]
+    assert [logp for _, logp in found] == pytest.approx([np.log(0.4), np.log(0.3)], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": -1},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_k": 0},
+        {"top_p": 0},
+        {"top_p": 1.5},
+        {"min_p": 2},
+        {"repetition_penalty": 0},
+        {"repetition_penalty": float("nan")},
+        {"presence_penalty": float("nan")},
+        {"frequency_penalty": float("-inf")},
+        {"bias": {3: float("nan")}},
+    ],
+)
 def test_values_out_of_range_are_refused(fields: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(fields))):
         Sampling(**fields)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from groundup.errors import ConfigError, UnsupportedError
-from groundup.models._base import ModelConfig, Scores
+from groundup.models._base import ModelConfig
 from groundup.models.gpt2 import Gpt2
 from groundup.models.llama import Llama
 from groundup.models.qwen3 import Qwen3
@@ -135,11 +135,3 @@ def test_dropout_is_for_training_alone() -> None:
     tokens = torch.randint(0, V, (1, 8))
     assert not model.train()(tokens).equal(model(tokens))
     assert model.eval()(tokens).equal(model(tokens))
-
-
-def test_by_segment_sums_what_weighs() -> None:
-    logp = torch.tensor([[-1.0, -2.0, -4.0, -8.0]])
-    weights = torch.tensor([[1.0, 0.0, 1.0, 0.5]])
-    assert Scores(logp, logp).by_segment(weights).tolist() == [[-9.0]]
-    segments = torch.tensor([[0, 0, 1, 1]])
-    assert Scores(logp, logp, segments=segments).by_segment(weights).tolist() == [[-1.0, -8.0]]

@@ -4,13 +4,18 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from groundup.config import Folder
 from groundup.models._base import Scores
 from groundup.train.batch import Batch
 from groundup.train.objectives._base import Objective
+from groundup.train.objectives.dpo import Dpo
+from groundup.train.objectives.kto import Kto
 from groundup.train.objectives.likelihood import Likelihood
 from groundup.train.objectives.policy import Policy
+from groundup.train.objectives.ppo import Ppo
+from groundup.train.objectives.reward import Reward
 from train import toy
 
 NAMES = Folder("train.objectives").choices()
@@ -18,15 +23,35 @@ VARIANTS: list[Objective] = [
     *(Folder("train.objectives").find(name)() for name in NAMES),
     Likelihood(z_loss=0.01),
     Policy(kl=0.1),
+    Ppo(kl=0.1, entropy=0.01),
+    Dpo(smoothing=0.1),
+    Reward(length_bias=0.01, centre=0.1),
+    Kto(liked=0.7, disliked=1.3),
 ]
 
 
 def scores(batch: Batch, seed: int = 0) -> Scores:
     """Made-up scores near the batch's old ones, ready for gradients."""
     generator = torch.Generator().manual_seed(seed)
-    logp = (batch.old_logp + 0.3 * torch.randn(batch.old_logp.shape, generator=generator)).requires_grad_()
-    lse = torch.randn(logp.shape, generator=generator).requires_grad_()
-    return Scores(logp, lse, entropy=torch.rand(logp.shape, generator=generator).requires_grad_())
+    assert batch.old_logp is not None
+    B, T = batch.weights.shape
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    made = {
+        "logp": (batch.old_logp + 0.3 * noise(B, T)).clamp(max=-0.1),
+        "lse": noise(B, T),
+        "entropy": noise(B, T).abs(),
+        "value": noise(B, T),
+        "divergence": noise(B, T).abs(),
+        "pooled": noise(B, 2, 3),
+    }
+    return Scores(**{name: value.requires_grad_() for name, value in made.items()})
+
+
+def cut(whole: Scores, part: slice) -> Scores:
+    return Scores(**{name: value[part] for name, value in vars(whole).items() if value is not None})
 
 
 @pytest.mark.parametrize("objective", VARIANTS, ids=repr)
@@ -35,10 +60,11 @@ def test_the_sum_and_its_metrics_are_additive_over_rows(objective: Objective) ->
     whole = scores(batch)
     total, metrics = objective(whole, batch)
     parts = [
-        objective(Scores(whole.logp[cut], whole.lse[cut], whole.entropy[cut]), batch.cut(cut.start, cut.stop))
-        for cut in (slice(0, 3), slice(3, 4), slice(4, 8))
+        objective(cut(whole, part), batch.cut(part.start, part.stop))
+        for part in (slice(0, 3), slice(3, 4), slice(4, 8))
     ]
     torch.testing.assert_close(sum(part for part, _ in parts), total)
+    assert total.isfinite() and "loss" in metrics
     for name, value in metrics.items():
         torch.testing.assert_close(sum(part[name] for _, part in parts), value)
         assert not value.requires_grad
@@ -47,16 +73,27 @@ def test_the_sum_and_its_metrics_are_additive_over_rows(objective: Objective) ->
 @pytest.mark.parametrize("objective", VARIANTS, ids=repr)
 def test_the_gradient_is_zero_where_the_weight_is_zero_and_only_there(objective: Objective) -> None:
     batch = toy.batch(8)
+    assert batch.segment_weight is not None
+    # One segment without a verdict, its tokens still weighed, and one without a trained token.
+    batch.segment_weight[6] = 0.0
+    batch.weights[7, :8] = 0.0
     made = scores(batch)
+    idle = batch.weights == 0
     # Far from the data on idle tokens: overflow there must not leak through 0 * inf either.
     with torch.no_grad():
-        made.logp[batch.weights == 0] = 500.0
-    objective(made, batch)[0].backward()
-    idle = batch.weights == 0
-    assert (made.logp.grad[idle] == 0).all()
-    assert (made.logp.grad[~idle] != 0).float().mean() > 0.5
-    if made.lse.grad is not None:
-        assert (made.lse.grad[idle] == 0).all()
+        for name in ("logp", "value", "entropy", "divergence"):
+            getattr(made, name)[idle] = math.inf if name != "logp" else 500.0
+    total, _ = objective(made, batch)
+    total.backward()
+    moved = {name: value.grad for name, value in vars(made).items() if value is not None and value.grad is not None}
+    assert moved
+    for name, grad in moved.items():
+        assert grad.isfinite().all()
+        if name == "pooled":
+            assert (grad[6] == 0).all() and (grad[:6, :, 0] != 0).float().mean() > 0.5
+        else:
+            assert (grad[idle] == 0).all()
+            assert (grad[~idle] != 0).float().mean() > 0.5
 
 
 def test_likelihood_is_the_cross_entropy() -> None:

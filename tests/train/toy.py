@@ -39,16 +39,23 @@ def rows(n: int = 24, seed: int = 0) -> list[Row]:
 
 
 def batch(n: int = 8, seed: int = 0) -> Batch:
-    """A batch with every field filled that an objective may look at."""
+    """A batch with every field filled that an objective may look at; its two segments are a pair."""
     generator = torch.Generator().manual_seed(seed)
     plain = collate(rows(n, seed))
-    fields = {name: torch.rand(n, T, generator=generator) for name in ("old_logp", "ref_logp", "advantage")}
+    names = ("old_logp", "ref_logp", "advantage", "returns", "old_value", "margin")
+    fields = {name: torch.rand(n, T, generator=generator) for name in names}
+    side = torch.tensor([1.0, -1.0]) * (1 - 2 * (torch.arange(n) % 2))[:, None]
     return Batch(
         **plain.tensors(),
         count=plain.count,
         old_logp=-3 - fields["old_logp"],
         ref_logp=-3 - fields["ref_logp"],
         advantage=fields["advantage"] - 0.5,
+        returns=fields["returns"],
+        old_value=fields["old_value"],
+        pair=torch.zeros(n, 2, dtype=torch.int64),
+        segment_weight=side,
+        margin=fields["margin"][:, :2] * (side > 0),
     )
 
 
