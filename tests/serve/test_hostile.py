@@ -279,6 +279,7 @@ def test_the_event_loop_answers_while_the_engine_is_busy(house: House) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_memory_stays_flat_over_ten_thousand_requests(client: httpx.Client) -> None:
     def used() -> int:
         gc.collect()
