@@ -5,8 +5,9 @@ Rooms report through a `Progress` that is passed in; what they get by default sa
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,6 +74,37 @@ class Silent:
 SILENT = Silent()
 
 
+@dataclass(frozen=True)
+class Named:
+    """A reporter whose tasks carry the caller's name for them: "arithmetic, pass@8" says more than "generating"."""
+
+    to: Reporter
+    label: str
+
+    def task(self, label: str, total: float | None = None, unit: str = "") -> AbstractContextManager[Bar]:
+        """The task under this reporter's label."""
+        return self.to.task(self.label, total, unit)
+
+    def notice(self, text: str) -> None:
+        """Passed on."""
+        self.to.notice(text)
+
+    def record(self, stage: str, step: int, **numbers: float) -> None:
+        """Passed on."""
+        self.to.record(stage, step, **numbers)
+
+    def sample(self, stage: str, step: int, prompt: str, text: str) -> None:
+        """Passed on."""
+        self.to.sample(stage, step, prompt, text)
+
+
+def _shown(numbers: Mapping[str, float]) -> str:
+    """Numbers beside a bar: whole from a thousand on, else four figures."""
+    return "  ".join(
+        f"{name} {value:,.0f}" if abs(value) >= 1000 else f"{name} {value:.4g}" for name, value in numbers.items()
+    )
+
+
 class _Rate(ProgressColumn):
     """Units per second, in the task's own unit."""
 
@@ -94,8 +126,7 @@ class _ScreenBar:
     def advance(self, amount: float = 1.0, **numbers: float) -> None:
         self._progress.advance(self._task, amount)
         if numbers:
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            self._progress.update(self._task, numbers=shown)
+            self._progress.update(self._task, numbers=_shown(numbers))
 
     def total(self, total: float) -> None:
         self._progress.update(self._task, total=total)
@@ -192,7 +223,7 @@ class _Last:
 
     def advance(self, amount: float = 1.0, **numbers: float) -> None:
         if numbers:
-            self.numbers = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            self.numbers = _shown(numbers)
 
     def total(self, total: float) -> None:
         return None

@@ -95,7 +95,6 @@ class Grpo(Training):
     warmup: int = Field(0, ge=0)
     decay: Share = 1.0
     share: Share = Field(0.28, description="of the minutes of a timed run, at most")
-    temperature: float = Field(1.0, gt=0)
     clip_ratio: float = Field(0.2, gt=0)
     kl: float = Field(0.0, ge=0, description="weight of the divergence from the SFT model; 0: none")
     max_tokens: Count = Field(36, description="of a reply; the longest demonstration is 28 with its end")

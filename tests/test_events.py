@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from groundup.events import SILENT, Events
+from groundup.events import SILENT, Events, Named
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -96,3 +96,21 @@ def test_silence_takes_every_call(capsys: pytest.CaptureFixture[str]) -> None:
     SILENT.notice("a")
     SILENT.record("a", 1, loss=1.0)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_caller_names_the_tasks_of_a_room_and_the_rest_passes_through(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    events = Events(tmp_path, Console(file=shown, width=120))
+    named = Named(events, "arithmetic, pass@8")
+    with named.task("generating", total=2) as bar:
+        bar.advance(1, **{"tok/s": 25_034.7, "loss": 2.34567})
+    named.notice("said")
+    named.record("sft", 1, loss=1.5)
+    named.sample("sft", 1, "a", "b")
+    events.close()
+    first, second = shown.getvalue().splitlines()
+    assert first.startswith("  arithmetic, pass@8: 0.0 s")
+    assert first.endswith("tok/s 25,035  loss 2.346")
+    assert second == "said"
+    assert lines(tmp_path / "sft.jsonl") == [{"step": 1, "loss": 1.5}]
+    assert [row["text"] for row in lines(tmp_path / "samples.jsonl")] == ["b"]

@@ -34,7 +34,7 @@ def ppmd(data: bytes, *, primer: bytes = b"", progress: Reporter = SILENT) -> in
     """
     encoder = pyppmd.Ppmd7Encoder(ORDER, MEMORY_BYTES)
     size = 0
-    with progress.task("PPMd", total=len(primer) + len(data), unit="bytes") as bar:
+    with progress.task("PPMd, primed" if primer else "PPMd", total=len(primer) + len(data), unit="bytes") as bar:
         for chunk in _chunks(primer):
             encoder.encode(chunk)
             bar.advance(len(chunk))

@@ -136,7 +136,7 @@ def write_functions(
     numbers = {engine.submit(request): index for index, request in enumerate(requests)}
     written: list[list[int]] = [[] for _ in requests]
     samples = [Sample(example.question, "") for example in examples]
-    with progress.task("functions", total=len(requests), unit="functions") as bar:
+    with progress.task("functions" if chat else "functions, base model", total=len(requests), unit="functions") as bar:
         while numbers:
             for event in engine.step():
                 index = numbers.get(event.request_id)

@@ -21,7 +21,7 @@ from groundup.eval.generation import (
 )
 from groundup.eval.interval import wilson
 from groundup.eval.likelihood import likelihood
-from groundup.events import SILENT, Reporter
+from groundup.events import SILENT, Named, Reporter
 from groundup.infer.engine import Engine
 from groundup.models._base import Model
 from groundup.tasks._base import Example, Task
@@ -121,10 +121,11 @@ def exam_facts(
     subject: Subject, name: str, exam: Exam, progress: Reporter = SILENT
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The score of one exam, beside that of the chatbot before GRPO, and a few of the replies."""
-    answers = answer(exam.task, exam.examples, subject.dialogue, max_tokens=exam.max_tokens, progress=progress)
+    named = Named(progress, name)
+    answers = answer(exam.task, exam.examples, subject.dialogue, max_tokens=exam.max_tokens, progress=named)
     facts = {"about": (inspect.getdoc(type(exam.task)) or "").partition("\n")[0], **answers.facts()}
     if subject.before is not None and name in subject.compared:
-        facts |= _comparison(subject.before, subject.pass_at, exam, answers, progress)
+        facts |= _comparison(subject.before, subject.pass_at, exam, answers, named)
     first = zip(exam.examples[:SHOWN], answers.replies, answers.scores[:, 0], strict=False)
     shown = [
         {
@@ -165,16 +166,17 @@ def _functions(subject: Subject, asked: Sequence[Example], progress: Reporter) -
     return {**function_facts(written, real), "base_model": function_facts(continued, real)}, written
 
 
-def _comparison(
-    before: Dialogue, pass_at: int | None, exam: Exam, after: Answers, progress: Reporter
-) -> dict[str, Any]:
+def _comparison(before: Dialogue, pass_at: int | None, exam: Exam, after: Answers, named: Named) -> dict[str, Any]:
     """The same questions put to the chatbot as it was: its score, its pass@k, and the share of its errors now gone."""
-    earlier = answer(exam.task, exam.examples, before, max_tokens=exam.max_tokens, progress=progress)
+    earlier = answer(
+        exam.task, exam.examples, before, max_tokens=exam.max_tokens,
+        progress=Named(named.to, f"{named.label} before GRPO"),
+    )  # fmt: skip
     facts: dict[str, Any] = {"before": {key: earlier.facts()[key] for key in ("score", "low", "high")}}
     if pass_at is not None:
         drawn = answer(
             exam.task, exam.examples, before, max_tokens=exam.max_tokens, samples=pass_at, temperature=1.0,
-            progress=progress,
+            progress=Named(named.to, f"{named.label} pass@{pass_at}"),
         )  # fmt: skip
         facts["before"][f"pass_at_{pass_at}"] = drawn.pass_at(pass_at).facts()
     cut = errors_cut(earlier, after)

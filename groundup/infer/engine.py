@@ -233,10 +233,12 @@ class Engine:
         """Go on with every live ticket."""
         n, cache = len(self._live), self._cache
         guesses = self._guesses()
-        tokens = torch.zeros(n, 1 + max(map(len, guesses)), dtype=torch.int64)
-        for row, (ticket, guess) in enumerate(zip(self._live, guesses, strict=True)):
-            tokens[row, : 1 + len(guess)] = torch.tensor([ticket.ids[-1], *guess])
-        tokens = tokens.to(cache.lengths.device)
+        widest = max(map(len, guesses))
+        read = [
+            [ticket.ids[-1], *guess, *[0] * (widest - len(guess))]
+            for ticket, guess in zip(self._live, guesses, strict=True)
+        ]
+        tokens = torch.tensor(read, device=cache.lengths.device)
         if tokens.shape[1] == 1:
             return self._sample(self._model(tokens, cache=cache.slice(0, n))[:, -1], self._live)
         before = cache.lengths[:n].clone()

@@ -166,27 +166,31 @@ class Model(nn.Module):
         *,
         positions: Tensor | None = None,
         segments: Tensor | None = None,
+        weights: Tensor | None = None,
         ask: Collection[str] = (),
         teacher: "Model | None" = None,
     ) -> Scores:
         """How likely each target `(B, T)` is after the tokens up to its place; never holds `(B, T, V)` in float32.
 
-        `ask` may name "entropy". Raises UnsupportedError for what this model cannot say.
+        Where `weights` `(B, T)` are 0 no score is needed: it may be 0. `ask` may name "entropy". Raises
+        UnsupportedError for what this model cannot say.
         """
         if teacher is not None:
             raise UnsupportedError(
                 f"{type(self).__name__} cannot score divergence from a teacher; leave the teacher out"
             )
-        return self.score_hidden(self(tokens, positions=positions, segments=segments), targets, ask)
+        return self.score_hidden(self(tokens, positions=positions, segments=segments), targets, ask, weights)
 
-    def score_hidden(self, hidden: Tensor, targets: Tensor, ask: Collection[str] = ()) -> Scores:
+    def score_hidden(
+        self, hidden: Tensor, targets: Tensor, ask: Collection[str] = (), weights: Tensor | None = None
+    ) -> Scores:
         """`score` from hidden states `(B, T, D)`. Raises UnsupportedError for what this model cannot say."""
         unknown = sorted(set(ask) - {"entropy"})
         if unknown:
             raise UnsupportedError(
                 f"{type(self).__name__} cannot score {', '.join(unknown)}; ask for entropy, or for nothing"
             )
-        return Scores(*log_probs(hidden, self.head_weight, targets, "entropy" in ask))
+        return Scores(*log_probs(hidden, self.head_weight, targets, "entropy" in ask, weights))
 
     def new_cache(self, rows: int, length: int, dtype: torch.dtype | None = None) -> Cache:
         """An empty memory on the model's device, in `dtype` (that of the weights unless given)."""

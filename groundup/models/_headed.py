@@ -69,6 +69,7 @@ class Headed(Model):
         *,
         positions: Tensor | None = None,
         segments: Tensor | None = None,
+        weights: Tensor | None = None,
         ask: Collection[str] = (),
         teacher: Model | None = None,
     ) -> Scores:
@@ -83,7 +84,7 @@ class Headed(Model):
         if set(ask) == {"pooled"}:
             scores = Scores(*torch.zeros(2, *tokens.shape, device=hidden.device))
         else:
-            scores = self.body.score_hidden(hidden, targets, set(ask) - {"value", "pooled"})
+            scores = self.body.score_hidden(hidden, targets, set(ask) - {"value", "pooled"}, weights)
         if "value" in ask:
             scores.value = self.score_head(hidden)[..., 0].float()
         if "pooled" in ask:

@@ -16,7 +16,7 @@ PPMD_BYTES = 4.0e6
 MIN_PRETRAIN = 10.0
 """Seconds: with less, nothing is learned that SFT could build on."""
 
-DECODE = 2.0
+DECODE = 3.0
 """Cost of a generated token in a full batch over that of a trained one: fewer FLOPs, in one small product at a time."""
 
 ARITHMETIC_TOKENS, PASSAGE_TOKENS, FUNCTION_TOKENS = 220, 60, 320

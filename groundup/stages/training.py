@@ -332,7 +332,9 @@ def _loss(work: Work, model: "Model", rows: "Sequence[Row]", batch: int = 16) ->
         model.eval()
         for first in range(0, len(rows), batch):
             part = collate([rows[index] for index in range(first, min(first + batch, len(rows)))]).to(work.device)
-            scores = model.score(part.tokens, part.targets, positions=part.positions, segments=part.segments)
+            scores = model.score(
+                part.tokens, part.targets, positions=part.positions, segments=part.segments, weights=part.weights
+            )
             total -= float((scores.logp * part.weights).sum())
             count += part.count
         model.train(training)

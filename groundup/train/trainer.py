@@ -70,6 +70,7 @@ def backward(
                 micro.targets,
                 positions=micro.positions,
                 segments=micro.segments,
+                weights=micro.weights,
                 ask=objective.asks,
             )
         total, metrics = objective(scores, micro)

@@ -25,6 +25,25 @@ def plain(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tens
     return logps.gather(-1, targets[..., None])[..., 0], logits.logsumexp(-1), entropy
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.95, 1.0])
+def test_weights_leave_out_what_they_do_not_count(share: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    weights = torch.rand(3, 5, generator=generator, dtype=torch.float64)
+    weights *= torch.rand(3, 5, generator=generator) < share
+    results = []
+    for given in (weights, None):
+        hidden, weight, targets = inputs()
+        logp, lse, entropy = log_probs(hidden, weight, targets, entropy=True, weights=given)
+        assert entropy is not None
+        loss = ((logp + 0.1 * lse.square() + 0.3 * entropy) * weights).sum()
+        loss.backward()
+        results.append((loss, hidden.grad, weight.grad))
+        if given is not None and share < 0.9:
+            assert (logp[weights == 0] == 0).all()
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("chunk", [1, 4 * V, 2**21])
 @pytest.mark.parametrize("keep_bytes", [0, 2**29])
 def test_equals_log_softmax(monkeypatch: pytest.MonkeyPatch, chunk: int, keep_bytes: int) -> None:

@@ -6,7 +6,7 @@ additive over rows. Only the reply has weight; what is asked before it has none.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -25,6 +25,7 @@ from groundup.tokens.conversations import best_fit
 from groundup.tokens.pack import padded
 from groundup.train.batch import Batch, collate
 from groundup.train.feeds._order import Shuffled
+from groundup.train.feeds._rows import InOrder
 
 Floats = npt.NDArray[np.float32]
 Sequenced = tuple[npt.NDArray[np.int32], Floats]
@@ -150,37 +151,11 @@ class PackedPreferences(Sequence[Batch]):
         self._reference = found
 
 
-class Preferences:
-    """Every row once an epoch, in an order that is a function of (seed, epoch); a batch may span two epochs.
-
-    Rank r of `world` takes every world-th batch, as in `Documents`.
-    """
+class Preferences(InOrder[Batch]):
+    """Every row once an epoch, in an order that is a function of (seed, epoch); a batch may span two epochs."""
 
     def __init__(self, packed: Sequence[Batch], rows: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        self._source, self._rows, self._rank, self._world = Shuffled(packed, seed), rows, rank, world
-        self.position = 0
-        """The number of the next row, all ranks together."""
-
-    @property
-    def epoch(self) -> float:
-        """How often the rows have been seen."""
-        return self.position / self._source.rows
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Batches from `position` on, without end."""
-        while True:
-            first = self.position + self._rank * self._rows
-            batch = joined([self._source.row(first + index) for index in range(self._rows)])
-            self.position += self._rows * self._world
-            yield batch
-
-    def state(self) -> dict[str, Any]:
-        """The number of the next row."""
-        return {"position": self.position}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on at the row that `state` names."""
-        self.position = state["position"]
+        super().__init__(Shuffled(packed, seed), rows, joined, rank, world)
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
