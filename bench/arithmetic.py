@@ -9,7 +9,6 @@ Each seed changes the order and the draws of SFT and GRPO. The 500 problems are 
 
 import argparse
 import json
-import math
 import shutil
 import subprocess
 import sys
@@ -37,7 +36,7 @@ def main() -> None:
     rows = []
     for seed in args.seeds:
         grpo = arm(args.runs, args.run, f"sft.seed={seed}", f"grpo.seed={seed}", f"grpo.share={grpo_share:.4f}")
-        task, more_sft = grpo["eval"]["tasks"]["arithmetic"], math.nan
+        task, more_sft = grpo["eval"]["tasks"]["arithmetic"], None
         if len(rows) < args.controls:
             share = (grpo["sft"]["seconds"] + grpo["grpo"]["seconds"]) / 60 / minutes
             longer = (f"sft.share={share:.4f}", "sft.patience=1000000", "grpo.steps=1")
@@ -55,8 +54,8 @@ def main() -> None:
         }
         rows.append(row)
         print_row(str(seed), row)
-    middle = {key: median(row[key] for row in rows if not math.isnan(row[key])) for key in rows[0] if key != "more_sft"}
-    print_row("med", {**middle, "more_sft": median([row["more_sft"] for row in rows[: args.controls]] or [math.nan])})
+    columns = {key: [row[key] for row in rows if row[key] is not None] for key in rows[0]}
+    print_row("med", {key: median(values) if values else None for key, values in columns.items()})
     json.dump(rows, sys.stderr)
 
 
@@ -65,7 +64,7 @@ def print_row(name: str, row: dict[str, Any]) -> None:
     interval = f"{row['low']:.1%} to {row['high']:.1%}"
     print(
         f"{name:>4} {row['sft']:>7.1%} {row['pass_at_8']:>7.1%} {row['grpo']:>7.1%} {interval:>16} "
-        f"{row['errors_cut']:>10.1%} {row['more_sft']:>9.1%}",
+        f"{row['errors_cut']:>10.1%} {'-' if row['more_sft'] is None else format(row['more_sft'], '.1%'):>9}",
         flush=True,
     )
 
