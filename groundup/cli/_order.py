@@ -10,8 +10,6 @@ from groundup.config import Tree, merge, parse_pairs, read_toml
 from groundup.errors import ConfigError, StoreError, nearest
 from groundup.store import Store, check_name, runs_in
 
-DEFAULT_MINUTES = 10.0
-
 
 @dataclass(frozen=True)
 class Order:

@@ -179,10 +179,17 @@ class Model(nn.Module):
             raise UnsupportedError(
                 f"{type(self).__name__} cannot score divergence from a teacher; leave the teacher out"
             )
-        return self.score_hidden(self(tokens, positions=positions, segments=segments), targets, ask, weights)
+        hidden = self(tokens, positions=positions, segments=segments)
+        return self.score_hidden(hidden, targets, segments=segments, weights=weights, ask=ask)
 
     def score_hidden(
-        self, hidden: Tensor, targets: Tensor, ask: Collection[str] = (), weights: Tensor | None = None
+        self,
+        hidden: Tensor,
+        targets: Tensor,
+        *,
+        segments: Tensor | None = None,
+        weights: Tensor | None = None,
+        ask: Collection[str] = (),
     ) -> Scores:
         """`score` from hidden states `(B, T, D)`. Raises UnsupportedError for what this model cannot say."""
         unknown = sorted(set(ask) - {"entropy"})

@@ -5,7 +5,6 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from groundup.errors import UnsupportedError
 from groundup.layers.cache import Cache
 from groundup.models._base import Model, Role, Scores
 
@@ -62,29 +61,24 @@ class Headed(Model):
         own: dict[str, Role] = {"score_head.weight": "head", "score_head.bias": "vector"}
         return {**{f"body.{name}": role for name, role in self.body.roles().items()}, **own}
 
-    def score(
+    def score_hidden(
         self,
-        tokens: Tensor,
+        hidden: Tensor,
         targets: Tensor,
         *,
-        positions: Tensor | None = None,
         segments: Tensor | None = None,
         weights: Tensor | None = None,
         ask: Collection[str] = (),
-        teacher: Model | None = None,
     ) -> Scores:
-        """As `Model.score`; `ask` may also name "value" (B, T) or "pooled" (B, S, K).
+        """As `Model.score_hidden`; `ask` may also name "value" (B, T) or "pooled" (B, S, K).
 
         Where "pooled" is all that is asked for, `logp` and `lse` are not worked out and come as zeros. Raises
         UnsupportedError for what the model cannot say.
         """
-        if teacher is not None:
-            raise UnsupportedError("a model with a head of values has no teacher; distil the model within")
-        hidden = self(tokens, positions=positions, segments=segments)
         if set(ask) == {"pooled"}:
-            scores = Scores(*torch.zeros(2, *tokens.shape, device=hidden.device))
+            scores = Scores(*torch.zeros(2, *targets.shape, device=hidden.device))
         else:
-            scores = self.body.score_hidden(hidden, targets, set(ask) - {"value", "pooled"}, weights)
+            scores = self.body.score_hidden(hidden, targets, weights=weights, ask=set(ask) - {"value", "pooled"})
         if "value" in ask:
             scores.value = self.score_head(hidden)[..., 0].float()
         if "pooled" in ask:

@@ -38,11 +38,6 @@ class Machine:
         return best
 
     @property
-    def fastest_attention(self) -> str:
-        """The attention path whose forward and backward took least time."""
-        return min(self.attention, key=lambda name: self.attention[name])
-
-    @property
     def rate(self) -> float:
         """FLOP/s of a matrix product in the chosen precision: the denominator of the measured MFU."""
         return self.matmul[self.precision]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from groundup.config import Tree
 from groundup.models._base import ModelConfig
 from groundup.plan.machine import DTYPES, Machine
 
@@ -82,15 +81,3 @@ def measure_cost(config: ModelConfig, optimizer: object, vocab_size: int, machin
         times.append(time.perf_counter() - start)
     seconds = sorted(times[1:])[1] / (rows * config.length)
     return config.flops_per_token(vocab_size, config.length) / seconds / machine.rate
-
-
-def proposal(machine: Machine, width: int, model: ModelConfig, rows: int, vocab_size: int, has_vocab: bool) -> Tree:
-    """What the planner fills in for a chosen width."""
-    tree: Tree = {
-        "precision": machine.precision,
-        "model": {"name": model.name, **model.tree()},
-        "train": {"rows": rows},
-    }
-    if has_vocab:
-        tree["tokenizer"] = {"vocab_size": vocab_size}
-    return tree

@@ -1,5 +1,7 @@
 """Intervals against values from the literature and against their own promise: coverage."""
 
+from math import comb
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,10 @@ def test_pass_at_k_counts_the_ways_to_draw_only_wrong_ones() -> None:
     assert pass_at(5, 10, 0) == 0.0
     with pytest.raises(ValueError, match="at least 9 samples"):
         pass_at(9, 8, 1)
+
+
+@pytest.mark.parametrize("k", [1, 3, 8])
+def test_pass_at_k_has_no_bias(k: int) -> None:
+    n, chance = 8, 0.3
+    expected = sum(comb(n, c) * chance**c * (1 - chance) ** (n - c) * pass_at(k, n, c) for c in range(n + 1))
+    assert expected == pytest.approx(1 - (1 - chance) ** k)
