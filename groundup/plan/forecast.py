@@ -6,12 +6,12 @@ user has set stays as it is.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from groundup.config import Tree, leaves, merge, origins
-from groundup.errors import ResourceError
+from groundup.errors import ConfigError, ResourceError
 from groundup.models._base import ModelConfig
 from groundup.plan.machine import Machine, probe
 from groundup.plan.memory import training_bytes
@@ -146,7 +146,11 @@ class _Planner:
     def __init__(self, wanted: Recipe, pinned: set[str], machine: Machine, text: Text, cost: CostOf) -> None:
         sizes = unpinned(sizes_for(wanted.minutes), pinned)
         self._wanted = Recipe.from_tree(merge(wanted.tree(), sizes))
-        self._sizes, self._pinned, self._machine, self._text = sizes, pinned, machine, text
+        self._machine = replace(machine, asked=wanted.precision) if "precision" in pinned else machine
+        if not self._machine.rate:
+            runs = [kind for kind, rate in machine.matmul.items() if rate]
+            raise ConfigError(f"precision={wanted.precision}: {machine.device_name} runs {', '.join(runs)} only")
+        self._sizes, self._pinned, self._text = sizes, pinned, text
         self._cost, self._reached = cost, dict[int, float]()
 
     def choose(self) -> Tree:

@@ -28,10 +28,14 @@ class Machine:
     disk: int
     matmul: dict[str, float]
     attention: dict[str, float]
+    asked: str | None = None
+    """The precision that the user has set; None: the measurement decides."""
 
     @property
     def precision(self) -> str:
-        """The fastest kind of arithmetic that is safe: half precision must repay its casts by 1.3x."""
+        """What was asked for, else the fastest kind that is safe: half precision must repay its casts by 1.3x."""
+        if self.asked is not None:
+            return self.asked
         best = max(("fp32", "bf16"), key=lambda kind: self.matmul.get(kind, 0.0) * (1.0 if kind == "fp32" else 1 / 1.3))
         if self.device == "cuda" and self.matmul.get("fp16", 0.0) > 1.5 * self.matmul.get(best, 0.0):
             return "fp16"

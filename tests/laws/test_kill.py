@@ -11,7 +11,7 @@ from groundup.store import Store
 from spine import groundup, start, weights_of, write_recipe, write_text
 
 LONGER = (
-    "train.steps=60", "train.save_steps=10", "sft.steps=120", "sft.rows=16", "sft.conversations=0",
+    "train.steps=60", "train.save_steps=10", "sft.steps=240", "sft.rows=16", "sft.conversations=0",
     "sft.arithmetic=600", "sft.probe_steps=40", "sft.save_steps=20", "grpo.steps=4", "grpo.rows=256", "grpo.group=8",
     "grpo.max_tokens=40",
 )  # fmt: skip

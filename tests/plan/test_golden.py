@@ -5,12 +5,14 @@ A change that is meant: `python tests/plan/test_golden.py` writes the files anew
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from groundup.config import leaves, read_toml
+from groundup.errors import ConfigError
 from groundup.models._base import ModelConfig
 from groundup.plan.forecast import Forecast, plan
 from groundup.plan.machine import Machine
@@ -44,6 +46,22 @@ def plain(forecast: Forecast) -> dict[str, Any]:
 def test_a_recipe_resolves_as_it_was_reviewed(recipe: Path, machine: str) -> None:
     golden = json.loads((HERE / f"{recipe.stem}-{machine}.json").read_text(encoding="utf-8"))
     assert plain(planned(recipe, machine)) == golden, "if the change is meant: python tests/plan/test_golden.py"
+
+
+def test_a_precision_that_is_set_leaves_nothing_to_the_measured_one() -> None:
+    """A machine that is busy while it is measured must not change a fixed recipe's weights."""
+    fixed = {"precision": "fp32", "train": {"steps": 6}, "sft": {"steps": 4}, "grpo": {"steps": 2}}
+    recipes = {
+        plan([("fixed", fixed)], Path("runs"), machine=machine, text=TEXT, cost=lambda *_: REACHED).recipe.model_dump_json()
+        for machine in (MACHINES["laptop"], replace(MACHINES["laptop"], matmul={"fp32": 2e11, "bf16": 2.1e11}))
+    }
+    assert len(recipes) == 1
+
+
+def test_a_precision_that_does_not_run_is_refused() -> None:
+    machine = replace(MACHINES["laptop"], matmul={"fp32": 2e11, "bf16": 4e11, "fp16": 0.0})
+    with pytest.raises(ConfigError, match=r"precision=fp16: two cores runs fp32, bf16 only"):
+        plan([("fixed", {"precision": "fp16"})], Path("runs"), machine=machine, text=TEXT, cost=lambda *_: REACHED)
 
 
 def test_more_minutes_make_a_larger_model_and_fewer_bits() -> None:
