@@ -53,7 +53,7 @@ class Training(Config):
     floor: Share = Field(0.0, description="what the rate falls to, as a share of its peak")
     rows: Count = Field(32, description="rows of T tokens in one step, all ranks together")
     micro_rows: Count | None = Field(None, description="rows in one forward; None: all of them")
-    steps: Count | None = Field(None, description="None: the clock decides")
+    steps: int | None = Field(None, ge=0, description="None: the clock decides; 0: the weights stay as they are")
     clip: float = Field(1.0, gt=0, description="largest global gradient norm")
     seed: int = Field(0, description="added to the run's seed, for another order and other draws of this stage alone")
     save_seconds: Seconds = Field(60.0, description="between checkpoints of a timed stage")
@@ -62,8 +62,6 @@ class Training(Config):
 
 class Pretrain(Training):
     """Next-token prediction on the user's text."""
-
-    steps: int | None = Field(None, ge=0, description="None: the clock decides; 0: an imported model stays as it is")
 
 
 class Sft(Training):
@@ -87,12 +85,12 @@ class Grpo(Training):
     """Reinforcement on arithmetic, whose answers can be checked (GRPO, arXiv 2402.03300)."""
 
     optim: AnyOptimizer = Field(
-        {"name": "muon", "lr": 1.5e-3, "embed_lr": 1e-4, "head_lr": 1e-4, "vector_lr": 1e-4, "decay": 0.0},
+        {"name": "muon", "lr": 2.5e-3, "embed_lr": 1e-4, "head_lr": 1e-4, "vector_lr": 1e-4, "decay": 0.0},
         validate_default=True,
     )
     rows: Count = Field(512, description="roll-outs in one step: prompts times group")
     group: Count = Field(8, description="roll-outs of one prompt")
-    warmup: int = Field(0, ge=0)
+    warmup: int = Field(10, ge=0)
     decay: Share = 1.0
     share: Share = Field(0.28, description="of the minutes of a timed run, at most")
     clip_ratio: float = Field(0.2, gt=0)

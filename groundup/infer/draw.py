@@ -28,6 +28,6 @@ def draw(
         if ticket.request.guide is not None:
             changed = logits.clone() if changed is logits else changed
             changed[row].masked_fill_(~ticket.request.guide.allowed().to(changed.device), -torch.inf)
-    tokens, logps = sample(logits, samplings, numbers, changed)
+    tokens, logps = sample(logits, samplings, numbers, None if changed is logits else changed)
     tops = [likeliest(logits[row], t.request.top) if t.request.top else () for row, t in enumerate(tickets)]
     return list(zip(tokens.tolist(), logps.tolist(), tops, strict=True))

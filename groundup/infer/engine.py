@@ -136,13 +136,7 @@ class Engine:
 
     def step(self) -> list[Event]:
         """One more token for every live request, several where a draft is right, and the first for new ones."""
-        with torch.inference_mode():
-            tickets = self._decode() if self._live else []
-            tickets += self._read_aside()
-            tickets += self._prefill()
-        events = [event for ticket in tickets for event in _news(ticket)]
-        self._retire()
-        return events
+        return [event for ticket in self._advance() for event in _news(ticket)]
 
     def complete(self, requests: Sequence[Request], progress: Reporter = SILENT) -> list[Completion]:
         """Run all requests to their end; completions in the order of the requests.
@@ -157,7 +151,7 @@ class Engine:
         with progress.task("generating", total=len(tickets), unit="replies") as bar:
             n_done = 0
             while n_done < len(tickets):
-                self.step()
+                self._advance()
                 now = sum(ticket.done for ticket in tickets)
                 bar.advance(now - n_done)
                 n_done = now
@@ -229,6 +223,15 @@ class Engine:
         self._schedule.add(ticket)
         return ticket
 
+    def _advance(self) -> list[Ticket]:
+        """A step: the tickets that got tokens, of which those that are done have left their rows."""
+        with torch.inference_mode():
+            tickets = self._decode() if self._live else []
+            tickets += self._read_aside()
+            tickets += self._prefill()
+        self._retire()
+        return tickets
+
     def _decode(self) -> list[Ticket]:
         """Go on with every live ticket."""
         n, cache = len(self._live), self._cache
@@ -283,20 +286,17 @@ class Engine:
         self._cache.clear(start, start + n)
         hidden = self._model(tokens, cache=self._cache.slice(start, start + n, counts))
         last = hidden[torch.arange(n, device=hidden.device), counts - 1]
-        order = self._spread(owners, [len(prompt) for prompt in prompts], start)
+        order = self._spread(owners, start)
         self._live += [tickets[index] for index in order]
         return self._sample(last[[owners[index] for index in order]], self._live[start:])
 
-    def _spread(self, owners: Sequence[int], lengths: Sequence[int], start: int) -> list[int]:
+    def _spread(self, owners: Sequence[int], start: int) -> list[int]:
         """Copy the memory of row `start + owner` for each further ticket of its owner; the tickets in order of rows."""
-        order = [owners.index(owner) for owner in range(len(lengths))]
-        copies = [index for index in range(len(owners)) if index not in set(order)]
-        for length in sorted({lengths[owners[index]] for index in copies}):
-            alike = [place for place, index in enumerate(copies) if lengths[owners[index]] == length]
-            sources = [start + owners[copies[place]] for place in alike]
-            targets = [start + len(lengths) + place for place in alike]
-            self._cache.copy(self._cache, sources, targets, length)
-        return order + copies
+        firsts = [owners.index(owner) for owner in range(max(owners) + 1)]
+        copies = sorted(set(range(len(owners))) - set(firsts))
+        targets = range(start + len(firsts), start + len(owners))
+        self._cache.copy(self._cache, [start + owners[index] for index in copies], targets)
+        return firsts + copies
 
     def _read_aside(self) -> list[Ticket]:
         """Read one more chunk of a long prompt; after the last one its tickets are live."""
@@ -316,8 +316,7 @@ class Engine:
             return []
         start, tickets = len(self._live), aside.tickets
         aside.tickets = []
-        rows = range(start, start + len(tickets))
-        self._cache.copy(aside.cache, [0] * len(tickets), rows, len(prompt))
+        self._cache.copy(aside.cache, [0] * len(tickets), range(start, start + len(tickets)))
         self._live += tickets
         return self._sample(hidden[:, -1].expand(len(tickets), -1), tickets)
 
@@ -328,15 +327,20 @@ class Engine:
         return list(tickets)
 
     def _retire(self) -> None:
-        """Free the rows of tickets that are done; the last live row moves into each hole."""
-        for row in range(len(self._live) - 1, -1, -1):
-            if self._live[row].done:
-                del self._tickets[self._live[row].id]
-                last = self._live.pop()
-                if row < len(self._live):
-                    self._live[row] = last
-                    with torch.inference_mode():
-                        self._cache.move(len(self._live), row)
+        """Free the rows of tickets that are done; the last live ones move into the holes."""
+        live = [row for row, ticket in enumerate(self._live) if not ticket.done]
+        if len(live) == len(self._live):
+            return
+        for ticket in self._live:
+            if ticket.done:
+                del self._tickets[ticket.id]
+        holes = [row for row in range(len(live)) if self._live[row].done]
+        movers = live[len(live) - len(holes) :]
+        for row, mover in zip(holes, movers, strict=True):
+            self._live[row] = self._live[mover]
+        del self._live[len(live) :]
+        with torch.inference_mode():
+            self._cache.copy(self._cache, movers, holes)
 
 
 @dataclass

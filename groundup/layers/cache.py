@@ -2,7 +2,7 @@
 
 A cache has `rows` that may stand at different positions. A layer's memory is a tuple of tensors whose first dimension
 is the row; the layer writes into them in place. Whoever generates keeps the live rows dense: takes the first ones with
-`slice`, and fills a hole with the last one (`move`).
+`slice`, and fills a hole with the last one (`copy`).
 """
 
 from __future__ import annotations
@@ -45,27 +45,24 @@ class Cache:
         """Every row has read `T` more tokens, or its own of `counts`."""
         self.lengths += T if self.counts is None else self.counts
 
-    def move(self, source: int, target: int) -> None:
-        """Overwrite row `target` by row `source`."""
-        for memory in self.layers:
-            for part in memory:
-                part[target] = part[source]
-        self.lengths[target] = self.lengths[source]
+    def copy(self, other: Cache, sources: Sequence[int], targets: Sequence[int]) -> None:
+        """Rows `targets` become rows `sources` of `other`, which may be this cache.
 
-    def copy(self, other: Cache, sources: Sequence[int], targets: Sequence[int], n_tokens: int) -> None:
-        """Rows `targets` become rows `sources` of `other`, which may be this cache and have read `n_tokens` each.
-
-        A memory of four dimensions holds a token at each place of its third, `(rows, heads, length, d)`: only the
-        tokens that were read are copied. Others are states of a fixed size.
+        A memory of four dimensions holds a token at each place of its third, `(rows, heads, length, d)`: no more is
+        copied than the longest of the rows has read. Others are states of a fixed size.
         """
+        if not targets:
+            return
         to, of = list(targets), list(sources)
+        lengths = other.lengths[of]
+        longest = int(lengths.max())
         for memory, others in zip(self.layers, other.layers, strict=True):
             for part, theirs in zip(memory, others, strict=True):
                 if part.ndim == 4:
-                    part[to, :, :n_tokens] = theirs[of, :, :n_tokens]
+                    part[to, :, :longest] = theirs[of, :, :longest]
                 else:
                     part[to] = theirs[of]
-        self.lengths[to] = n_tokens
+        self.lengths[to] = lengths
 
     def clear(self, start: int = 0, stop: int | None = None) -> None:
         """Rows `start` to `stop` have read nothing; what their memory holds is never looked at."""

@@ -24,6 +24,7 @@ from groundup.report.units import duration
 
 PLANNER = "planner"
 DEFAULT_MINUTES = 10.0
+LEAST_GRPO_MINUTES = 5.0  # a judgement between 3 minutes, where it did harm, and 10
 MOST_MEMORY = 0.8
 """Of the free memory, what a plan may use."""
 
@@ -274,17 +275,19 @@ class _Planner:
 def sizes_for(minutes: float | None) -> Tree:
     """What grows with the minutes up to eight, so that a short run is mostly training.
 
-    Of the questions asked at the end and the conversations made, a share; of reinforcement too, which has nothing to
-    make likelier in a model that is not right now and then.
+    Of the questions asked at the end and the conversations made, a share; of reinforcement too, and none of it under
+    LEAST_GRPO_MINUTES: in its first steps the reward falls before it rises, and a run that ends there is worse for it
+    (27.7 to 19.7 % in three minutes, docs/diary.md).
     """
     share = min(1.0, (minutes or 8) / 8)
     exams, sft, grpo = Evaluation(), Sft(), Grpo()
+    short = minutes is not None and minutes < LEAST_GRPO_MINUTES
     return {
         "eval": {
             name: max(32, round(share * getattr(exams, name))) for name in ("arithmetic", "passages", "functions")
         },
         "sft": {"conversations": max(500, round(share * sft.conversations))},
-        "grpo": {"share": round(share * grpo.share, 3)},
+        "grpo": {"steps": 0} if short else {"share": round(share * grpo.share, 3)},
     }
 
 

@@ -44,9 +44,10 @@ def evaluate(work: Work) -> None:
     recipe, settings = work.recipe, work.recipe.eval
     learned = load(work.path("tokenizer"))
     base = build_model(recipe, work.path("tokenizer"), work.path("pretrain"), work.device)
-    after, before = (
-        _dialogue(recipe, work.path("tokenizer"), work.path(stage), work.device) for stage in ("grpo", "sft")
-    )
+    after = _dialogue(recipe, work.path("tokenizer"), work.path("grpo"), work.device)
+    before = None
+    if recipe.grpo.steps != 0:
+        before = _dialogue(recipe, work.path("tokenizer"), work.path("sft"), work.device)
     length, dtype = base.config.length, autocast_dtype(recipe.precision)
     held_out = list(documents(work, "held_out"))
     exams = _exams(work, after, held_out)

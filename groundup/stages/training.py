@@ -51,7 +51,7 @@ def pretrain(work: Work) -> None:
         open_weights(given.path, model)
         if recipe.train.steps == 0:
             _carry_over(work, model)
-            return
+        return
     length = model.config.length
     opened = open_specs(list(recipe.data.text))
     packed = [
@@ -76,7 +76,7 @@ def pretrain(work: Work) -> None:
 
 
 def _carry_over(work: Work, model: "Model") -> None:
-    """Leave an imported model as it came."""
+    """Hand on the weights as they came: a stage of no steps."""
     from groundup.train import checkpoint
 
     work.draft.facts |= {
@@ -97,6 +97,9 @@ def sft(work: Work) -> None:
     from groundup.train.objectives.likelihood import Likelihood
 
     recipe, model = work.recipe, _model(work, "pretrain")
+    if recipe.sft.steps == 0:
+        _carry_over(work, model)
+        return
     chat = Chat(load(work.path("tokenizer")))
     pad = chat.tokenizer.special["<|pad|>"]
     train, held_out = (
@@ -128,6 +131,9 @@ def grpo(work: Work) -> None:
     from groundup.train.objectives.policy import Policy
 
     recipe, settings, model = work.recipe, work.recipe.grpo, _model(work, "sft")
+    if settings.steps == 0:
+        _carry_over(work, model)
+        return
     chat, task = Chat(load(work.path("tokenizer"))), Arithmetic()
     room = min(model.config.length, PROMPT_ROOM + settings.max_tokens)
     engine = Engine(model, rows=settings.rows, length=room, dtype=autocast_dtype(recipe.precision))

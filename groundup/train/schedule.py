@@ -104,9 +104,12 @@ class Pace:
 
     def __call__(self, step: int) -> float:
         """The scale of `step`."""
+        return min(_warm(step, self._warmup), self._level(step))
+
+    def _level(self, step: int) -> float:
+        """The scale of `step` but for the warm-up, which a decay that begins within it must not take for its height."""
         pairs = zip(self.knots[-2::-2], self.knots[::-2], strict=True)
-        height = next((_height(step, start, end) for start, end in pairs if start.step <= step), 1.0)
-        return min(_warm(step, self._warmup), height)
+        return next((_height(step, start, end) for start, end in pairs if start.step <= step), 1.0)
 
     def observe(self, done: int, seconds: float) -> list[Knot]:
         """Take note that `done` steps took `seconds` of the stage; the pair of knots decided now, or an empty list.
@@ -136,7 +139,7 @@ class Pace:
 
     def aim(self, done: int, end: int) -> list[Knot]:
         """Begin the decay at step `done`, or bend it there, so that it ends at step `end`; the pair of knots."""
-        pair = [Knot(done, self(done)), Knot(end, self._floor)]
+        pair = [Knot(done, self._level(done)), Knot(end, self._floor)]
         self.knots += pair
         return pair
 

@@ -52,7 +52,9 @@ def test_a_precision_that_is_set_leaves_nothing_to_the_measured_one() -> None:
     """A machine that is busy while it is measured must not change a fixed recipe's weights."""
     fixed = {"precision": "fp32", "train": {"steps": 6}, "sft": {"steps": 4}, "grpo": {"steps": 2}}
     recipes = {
-        plan([("fixed", fixed)], Path("runs"), machine=machine, text=TEXT, cost=lambda *_: REACHED).recipe.model_dump_json()
+        plan(
+            [("fixed", fixed)], Path("runs"), machine=machine, text=TEXT, cost=lambda *_: REACHED
+        ).recipe.model_dump_json()
         for machine in (MACHINES["laptop"], replace(MACHINES["laptop"], matmul={"fp32": 2e11, "bf16": 2.1e11}))
     }
     assert len(recipes) == 1
@@ -84,3 +86,12 @@ if __name__ == "__main__":
         for name in MACHINES:
             text = json.dumps(plain(planned(path, name)), indent=1) + "\n"
             (HERE / f"{path.stem}-{name}.json").write_text(text, encoding="utf-8")
+
+
+def test_a_short_run_leaves_reinforcement_out() -> None:
+    for minutes, steps in ((3, 0), (10, None)):
+        found = plan(
+            [("t", {"minutes": minutes})], Path("runs"), machine=MACHINES["laptop"], text=TEXT, cost=lambda *_: 0.4
+        )
+        assert found.recipe.grpo.steps == steps
+        assert (found.seconds["grpo"] > 0) == (steps is None)

@@ -85,6 +85,15 @@ def test_other_shares_of_decay(decay: float) -> None:
     assert scales[-1] == pytest.approx(0.1 if decay else 1.0, abs=0.01)
 
 
+def test_a_decay_that_begins_in_the_warm_up_falls_from_the_peak() -> None:
+    rate = Pace(100.0, warmup=10, decay=1.0)
+    for step in range(100):
+        rate.observe(step + 1, step + 1.0)
+    assert rate(0) == pytest.approx(1 / 11)
+    assert rate(10) == pytest.approx(0.91, abs=0.01)
+    assert max(rate(step) for step in range(100)) == pytest.approx(0.9, abs=0.02)
+
+
 def test_a_stage_of_a_few_long_steps_ends_at_the_nearest_step() -> None:
     _, clock = run(Pace(seconds=10, warmup=0, decay=0.5), lambda now: 3.0)
     assert clock == 9.0
