@@ -17,7 +17,7 @@ from groundup.plan.machine import Machine, probe
 from groundup.plan.memory import training_bytes
 from groundup.plan.quality import expected_bits, relative_loss
 from groundup.plan.shape import WIDTHS, Cost, CostOf, batch_rows, context, measure_cost, vocabulary
-from groundup.plan.stages import stage_seconds
+from groundup.plan.stages import exams_that_fit, stage_seconds
 from groundup.plan.text import Text, measure
 from groundup.recipe import Evaluation, Grpo, Recipe, Sft
 from groundup.report.units import duration
@@ -178,7 +178,7 @@ class _Planner:
         chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": train}
         if "vocab_size" in type(self._wanted.tokenizer).model_fields:
             chosen["tokenizer"] = {"name": self._wanted.tokenizer.name, "vocab_size": self._vocab(width)}
-        return merge(merge(tree, self._sizes), chosen)
+        return merge(merge(merge(tree, self._sizes), self._exams(self._per_token(width))), chosen)
 
     def forecast(self, recipe: Recipe, origin: Mapping[str, str]) -> Forecast:
         """What a resolved recipe will cost and give."""
@@ -232,9 +232,16 @@ class _Planner:
         return int(getattr(recipe.tokenizer, "vocab_size", 4096))
 
     def _tokens_at(self, width: int) -> float:
-        config, vocab = self._config(width), self._vocab(width)
-        per_token = Cost(self._machine, self._reached).seconds_per_token(config, vocab)
-        return stage_seconds(self._wanted, self._text, per_token)["pretrain"] / per_token
+        per_token = self._per_token(width)
+        sized = Recipe.from_tree(merge(self._wanted.tree(), self._exams(per_token)))
+        return stage_seconds(sized, self._text, per_token)["pretrain"] / per_token
+
+    def _per_token(self, width: int) -> float:
+        return Cost(self._machine, self._reached).seconds_per_token(self._config(width), self._vocab(width))
+
+    def _exams(self, per_token: float) -> Tree:
+        """As many questions at the end as this machine has time for."""
+        return unpinned({"eval": exams_that_fit(self._wanted, self._text, per_token)}, self._pinned)
 
     def _loss_at(self, width: int) -> float:
         config, vocab = self._config(width), self._vocab(width)

@@ -19,8 +19,11 @@ MIN_PRETRAIN = 10.0
 DECODE = 3.0
 """Cost of a generated token in a full batch over that of a trained one: fewer FLOPs, in one small product at a time."""
 
-ARITHMETIC_TOKENS, PASSAGE_TOKENS, FUNCTION_TOKENS = 220, 60, 320
+EXAM_TOKENS = {"arithmetic": 220, "passages": 60, "functions": 320}
 """Tokens generated for a question: ten replies to a sum (two models, pass@8), one to a passage, two function bodies."""
+
+MOST_EXAMS, LEAST_EXAMS = 0.15, 32
+"""The share of the minutes that questions may take, and how many are asked even so: a slow machine asks fewer."""
 
 
 def stage_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[str, float]:
@@ -63,7 +66,25 @@ def eval_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> float:
     """Seconds of the evaluation: likelihood in two overlapping passes, yardsticks, and what is generated."""
     held_out = min(0.08 * text.bytes, recipe.corpus.held_out.max_bytes)
     tokens = held_out / 3.0
-    generated = recipe.eval.arithmetic * ARITHMETIC_TOKENS + recipe.eval.passages * PASSAGE_TOKENS
-    generated += recipe.eval.functions * FUNCTION_TOKENS * (text.code > 0.5)
     yardsticks = 1.0 + (3 * held_out + min(text.bytes, 16e6)) / PPMD_BYTES if recipe.eval.yardsticks else 0.0
-    return 2.0 + 2 * tokens * seconds_per_token / 3 + generated * seconds_per_token * DECODE + yardsticks
+    return 2.0 + 2 * tokens * seconds_per_token / 3 + exam_seconds(recipe, text, seconds_per_token) + yardsticks
+
+
+def exam_seconds(recipe: Recipe, text: Text, seconds_per_token: float) -> float:
+    """Seconds of the questions of the evaluation; functions are asked for where the text is code."""
+    generated = sum(
+        getattr(recipe.eval, name) * tokens
+        for name, tokens in EXAM_TOKENS.items()
+        if name != "functions" or text.code > 0.5
+    )
+    return generated * seconds_per_token * DECODE
+
+
+def exams_that_fit(recipe: Recipe, text: Text, seconds_per_token: float) -> dict[str, int]:
+    """The recipe's numbers of questions, all cut by one share where they would take more than MOST_EXAMS of a run."""
+    asked = {name: getattr(recipe.eval, name) for name in EXAM_TOKENS}
+    if recipe.minutes is None:
+        return asked
+    most = MOST_EXAMS * recipe.minutes * 60
+    share = min(1.0, most / max(exam_seconds(recipe, text, seconds_per_token), 1e-9))
+    return {name: max(min(count, LEAST_EXAMS), int(share * count)) for name, count in asked.items()}

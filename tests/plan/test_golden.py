@@ -95,3 +95,22 @@ def test_a_short_run_leaves_reinforcement_out() -> None:
         )
         assert found.recipe.grpo.steps == steps
         assert (found.seconds["grpo"] > 0) == (steps is None)
+
+
+def test_a_slow_machine_asks_fewer_questions_and_still_has_its_minutes() -> None:
+    slow = replace(MACHINES["laptop"], matmul={"fp32": 2e10, "bf16": 3e10})
+    fast, found = (
+        plan([("t", {"minutes": 10})], Path("runs"), machine=machine, text=TEXT, cost=lambda *_: 0.4)
+        for machine in (MACHINES["laptop"], slow)
+    )
+    assert (fast.recipe.eval.arithmetic, fast.recipe.eval.functions) == (500, 512)
+    assert 32 <= found.recipe.eval.arithmetic < 500
+    assert found.seconds["eval"] < 0.25 * 600 and found.seconds["pretrain"] > 60
+    kept = plan(
+        [("t", {"minutes": 10, "eval": {"arithmetic": 500}})],
+        Path("runs"),
+        machine=slow,
+        text=TEXT,
+        cost=lambda *_: 0.4,
+    )
+    assert kept.recipe.eval.arithmetic == 500
