@@ -1,10 +1,12 @@
 """A server under load: so many clients at once, each asking again as soon as it is answered, every reply streamed.
 
-    python bench/serving.py RUN [--runs DIR] [--clients 1 16 64 500] [--seconds 60]
+    python bench/serving.py RUN [--runs DIR] [--clients 1 16 64 500] [--seconds 60] [--ui]
 
 Starts `groundup serve` on loopback and prints a line for each number of clients: replies, refusals (429, with which a
 client waits as long as it is told), errors of any other kind (there should be none), tokens a second, the time to the
-first token and between tokens at the median and the 99th percentile, and how long `/health` took at the worst.
+first token and between tokens at the median and the 99th percentile, and how long a click took at the worst:
+`/health`, or with `--ui` the page, which is built anew each time. At the end: how many times the tokens a second of one
+client the other rounds have.
 """
 
 import argparse
@@ -29,17 +31,21 @@ class Tally:
 
     first: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
-    health: list[float] = field(default_factory=list)
+    clicks: list[float] = field(default_factory=list)
     replies: int = 0
     refused: int = 0
     errors: list[str] = field(default_factory=list)
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of all replies."""
+        return len(self.first) + len(self.gaps)
+
     def line(self, clients: int, seconds: float) -> str:
         """One line of the table."""
-        tokens = len(self.first) + len(self.gaps)
         return (
-            f"{clients:>7} {self.replies:>8} {self.refused:>8} {len(self.errors):>6} {tokens / seconds:>9.0f} "
-            f"{times(self.first)} {times(self.gaps)} {1000 * max(self.health, default=0):>8.0f}"
+            f"{clients:>7} {self.replies:>8} {self.refused:>8} {len(self.errors):>6} {self.tokens / seconds:>9.0f} "
+            f"{times(self.first)} {times(self.gaps)} {1000 * max(self.clicks, default=0):>8.0f}"
         )
 
 
@@ -83,23 +89,23 @@ async def client(http: httpx.AsyncClient, model: str, number: int, until: float,
             tally.errors.append(repr(error))
 
 
-async def click(http: httpx.AsyncClient, until: float, tally: Tally) -> None:
+async def click(http: httpx.AsyncClient, place: str, until: float, tally: Tally) -> None:
     """What somebody else, who only looks, has to wait."""
     while time.perf_counter() < until:
         began = time.perf_counter()
-        await http.get("/health")
-        tally.health.append(time.perf_counter() - began)
+        (await http.get(place)).raise_for_status()
+        tally.clicks.append(time.perf_counter() - began)
         await asyncio.sleep(0.2)
 
 
-async def load(root: str, model: str, clients: int, seconds: float) -> Tally:
+async def load(root: str, model: str, place: str, clients: int, seconds: float) -> Tally:
     """One round."""
     tally, until = Tally(), time.perf_counter() + seconds
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx.AsyncClient(base_url=root, limits=limits, timeout=120) as http:
         working = [client(http, model, number, until, tally) for number in range(clients)]
         async with httpx.AsyncClient(base_url=root, timeout=120) as other:
-            await asyncio.gather(click(other, until, tally), *working)
+            await asyncio.gather(click(other, place, until, tally), *working)
     return tally
 
 
@@ -110,8 +116,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64, 500])
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--ui", action="store_true", help="click on the page")
     args = parser.parse_args()
     command = [sys.executable, "-m", "groundup", "serve", args.run, "--runs", str(args.runs), "--port", "0"]
+    command, place = ([*command, "--ui"], "/ui/") if args.ui else (command, "/health")
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
     ) as server:
@@ -119,14 +127,19 @@ def main() -> None:
         root = server.stdout.readline().split()[-1].removesuffix("/v1")
         print(
             f"{'clients':>7} {'replies':>8} {'429':>8} {'errors':>6} {'tokens/s':>9} "
-            f"{'first 50':>8} {'99 ms':>8} {'gap 50':>8} {'99 ms':>8} {'health':>8}"
+            f"{'first 50':>8} {'99 ms':>8} {'gap 50':>8} {'99 ms':>8} {'click':>8}"
         )
         errors: list[str] = []
+        tokens: dict[int, int] = {}
         for clients in args.clients:
-            tally = asyncio.run(load(root, args.run, clients, args.seconds))
+            tally = asyncio.run(load(root, args.run, place, clients, args.seconds))
             errors += tally.errors
+            tokens[clients] = tally.tokens
             print(tally.line(clients, args.seconds), flush=True)
         server.terminate()
+    for clients, n in tokens.items():
+        if clients != 1 and tokens.get(1):
+            print(f"{clients} clients: {n / tokens[1]:.1f} times the tokens a second of one")
     json.dump(sorted(set(errors)), sys.stderr)
 
 

@@ -1,6 +1,7 @@
 """START HERE: the stages in order, raw text to chat.
 
     corpus -> tokenizer -> tokens -> pretrain -> sft -> grpo -> eval -> report
+    import -> [reference | replies] -> adapt -> [folds] -> eval -> report                a run of `groundup finetune`
 
 Each stage is a few lines in `stages/` that call one room, and leaves one artifact: a folder published whole or not at
 all, with its facts and its fingerprint. The fingerprint covers the settings the stage reads, the artifacts it needs,
@@ -11,7 +12,7 @@ what depends on it. Nothing here imports torch: to see that there is nothing to 
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from groundup.config import Tree, fingerprint, leaves
 from groundup.errors import DataError
 from groundup.events import Events
 from groundup.recipe import Recipe
-from groundup.stages import results, text, training
+from groundup.stages import adapt, adapted, classes, reinforce, results, text, training
 from groundup.stages._work import Clock, Work
 from groundup.store import Artifact, Store
 
@@ -53,7 +54,7 @@ class Stage:
 
 
 MODEL = ("seed", "precision", "model")
-PRETRAIN = (*MODEL, "tokens", "train", "imported")
+PRETRAIN = (*MODEL, "data.mix", "tokens", "train", "imported")
 STAGES = (
     Stage("corpus", text.corpus, reads=("data.text", "corpus"), files="data.text"),
     Stage("tokenizer", text.tokenizer, ("corpus",), ("tokenizer", "data.ranks", "imported")),
@@ -72,6 +73,32 @@ STAGES = (
     Stage("report", results.report, ("corpus", "tokenizer", "tokens", "pretrain", "sft", "grpo", "eval")),
 )
 
+EXAMPLES = (*MODEL, "adapt.data", "adapt.held_out", "adapt.seed", "adapt.objective.name")
+DRAWN = ("adapt.best_of", "adapt.reward", "adapt.rollouts")
+REFERENCE = Stage("reference", adapt.reference, ("import",), EXAMPLES, files="adapt.data")
+REPLIES = Stage("replies", reinforce.replies, ("import", "reward"), (*EXAMPLES, *DRAWN), files="adapt.data")
+ADAPT = Stage("adapt", adapt.adapt, ("import",), (*MODEL, "adapt"), files="adapt.data", timed="adapt")
+FOLDS = Stage("folds", classes.folds, ("import", "adapt"), (*MODEL, "adapt"), files="adapt.data")
+GAUGE = Stage("eval", adapted.evaluate, ("import", "adapt"), (*MODEL, "adapt"), files="adapt.data")
+
+
+def stages_of(tree: Mapping[str, Any]) -> tuple[Stage, ...]:
+    """The stages of a run with the settings in `tree`: from text to chat, or from another run's model on.
+
+    What a run began with (`import`, `reward`, `teacher`) is needed as a stage is, and made by none.
+    """
+    settings = Recipe.from_tree(tree).adapt if "adapt" in tree else None
+    if settings is None:
+        return STAGES
+    first = (REFERENCE,) if getattr(settings.objective, "refers", False) else ()
+    first = (REPLIES,) if settings.best_of is not None else first
+    judge = ("reward",) if settings.reward is not None else ()
+    teacher = ("teacher",) if settings.teacher is not None else ()
+    learn = replace(ADAPT, needs=(*ADAPT.needs, *judge, *teacher, *(stage.name for stage in first)))
+    fold = (FOLDS,) if settings.folds else ()
+    gauge = replace(GAUGE, needs=(*GAUGE.needs, *judge, *(stage.name for stage in fold)))
+    return (*first, learn, *fold, gauge, Stage("report", results.report, (*gauge.needs, "eval")))
+
 
 @dataclass(frozen=True)
 class Status:
@@ -89,9 +116,11 @@ class Status:
 def status(store: Store, tree: Mapping[str, Any]) -> list[Status]:
     """Where every stage of a run stands under the settings in `tree`; nothing is made."""
     current = store.current()
-    prints: dict[str, str] = {}
+    adapting = tree.get("adapt", {})
+    given = {"import": tree.get("imported"), **{kind: adapting.get(kind) for kind in ("reward", "teacher")}}
+    prints: dict[str, str] = {kind: print_ for kind, print_ in given.items() if print_ is not None}
     found = []
-    for stage in STAGES:
+    for stage in stages_of(tree):
         config = stage.config(tree)
         if stage.files and leaves(tree).get(stage.files):
             config["files"] = _stamp(stage.files, leaves(tree)[stage.files], store)
@@ -201,7 +230,7 @@ def _digest(path: Path) -> str:
 
 def _input_files(setting: str, paths: Sequence[str]) -> list[Path]:
     """Every file of the user's that a setting names."""
-    if setting == "data.chat":
+    if setting != "data.text":
         return [Path(path) for path in paths]
     from groundup.corpus.sources._base import open_specs
 

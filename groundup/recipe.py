@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from groundup.config import AnyFilter, Component, Config, Folder
-from groundup.corpus.split import HeldOut
+from groundup.config import Component, Config, Folder
+from groundup.corpus.settings import Corpus
 from groundup.errors import ConfigError
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -18,23 +18,26 @@ Share = Annotated[float, Field(ge=0, le=1)]
 AnyModel = Annotated[Component, Folder("models", "qwen3")]
 AnyOptimizer = Annotated[Component, Folder("optim", "muon")]
 AnyTokenizer = Annotated[Component, Folder("tokenizer", "bpe")]
+AnyObjective = Annotated[Component, Folder("train.objectives", "likelihood")]
+
+
+class Mix(Config):
+    """How much of each `--data` is learnt from: by its size times its WEIGHT, unless this says otherwise."""
+
+    temperature: float = Field(1.0, gt=0, description="above 1 small sources count for more")
+    most: float = Field(1.0, gt=0, le=1, description="largest share of one source")
+    epochs: float = Field(0.0, ge=0, description="most times that a source is read (needs train.steps); 0: any number")
 
 
 class Data(Config):
     """What goes in."""
 
     text: tuple[str, ...] = Field(("python",), description="paths, globs or 'python', each optionally PATH=WEIGHT")
+    mix: Mix = Field(default_factory=Mix)
     chat: tuple[str, ...] = Field((), description="conversations: JSONL as OpenAI messages, ShareGPT or Alpaca")
     ranks: str | None = Field(
         None, description="GPT-2's vocab.bpe or r50k_base.tiktoken, to compare the tokenizer with"
     )
-
-
-class Corpus(Config):
-    """From raw text to clean documents."""
-
-    filters: tuple[AnyFilter, ...] = Field(({"name": "length"}, {"name": "repetition"}), validate_default=True)
-    held_out: HeldOut = Field(default_factory=HeldOut)
 
 
 class Tokens(Config):
@@ -98,6 +101,67 @@ class Grpo(Training):
     max_tokens: Count = Field(36, description="of a reply; the longest demonstration is 28 with its end")
 
 
+class Adapter(Config):
+    """Small trained matrices beside frozen ones, or none."""
+
+    kind: Literal["none", "lora", "dora", "qlora"] = "none"
+    rank: Count = 8
+    alpha: float = Field(16.0, gt=0, description="the change is scaled by alpha / rank")
+    targets: tuple[str, ...] = Field(("*",), min_length=1, description="name patterns of the matrices it changes")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of what the adapter reads, while it trains")
+
+
+class Rollouts(Config):
+    """The model's own replies, judged by a reward model."""
+
+    group: Count = Field(8, description="replies to one question")
+    max_tokens: Count = Field(64, description="of a reply")
+    steps: Count = Field(1, description="optimizer steps with one phase of replies")
+    kl: float = Field(0.05, ge=0, description="of the divergence from the first model, off the reward of a token (ppo)")
+    unfinished: float = Field(1.0, ge=0, description="off the reward of a reply that does not end by itself")
+
+
+class Adapt(Training):
+    """From the model of another run to one that does as examples say; `groundup finetune` writes this section."""
+
+    data: tuple[str, ...] = Field(min_length=1, description="files of examples: JSONL, plain or compressed")
+    objective: AnyObjective = Field("likelihood", validate_default=True, description="what is wanted of the examples")
+    held_out: float = Field(0.1, gt=0, lt=1, description="share of the examples, by the hash of what is asked")
+    reward: str | None = Field(None, description="the reward model; `finetune --reward` sets it")
+    teacher: str | None = Field(None, description="the model to be like; `finetune --teacher` sets it")
+    replay: float = Field(
+        0.0, ge=0, lt=1, description="share of rows of the text that the model came from (sft, distill)"
+    )
+    best_of: Count | None = Field(None, description="learn from the best of so many replies of the model itself")
+    rollouts: Rollouts = Field(default_factory=Rollouts)
+    folds: int = Field(0, ge=0, description="judge every text by models that learned from the other folds (classify)")
+    adapter: Adapter = Field(default_factory=Adapter)
+    freeze: tuple[str, ...] = Field((), description="name patterns of parameters that stay as they are")
+    epochs: Count = Field(3, description="where neither steps nor minutes say how long")
+    warmup: int = Field(5, ge=0)
+    patience: Count = Field(3, description="probes of the held-out loss without a new best, then stop (timed stages)")
+    probe_steps: Count = Field(20, description="steps between probes of the held-out loss")
+
+    def check(self) -> None:
+        """Raises ConfigError where a reward model or a teacher is missing, or of no use."""
+        judged = self.best_of is not None or getattr(self.objective, "learns_from", "") == "rollouts"
+        if judged and self.reward is None:
+            raise ConfigError(
+                "adapt.reward: the model's own replies need a reward model to judge them; give --reward RUN"
+            )
+        if (self.teacher is not None) != ("divergence" in getattr(self.objective, "asks", ())):
+            raise ConfigError(
+                f"adapt.teacher: {self.objective.name} {'has no use for' if self.teacher else 'needs'} one; "
+                "distill learns from a teacher: --method distill --teacher RUN"
+            )
+        if self.folds == 1 or (self.folds and getattr(self.objective, "learns_from", "") != "labels"):
+            raise ConfigError(f"adapt.folds: {self.folds} with {self.objective.name}; 2 or more, and classify only")
+        if self.replay and getattr(self.objective, "learns_from", "") != "conversations":
+            raise ConfigError(f"adapt.replay: {self.objective.name} cannot learn from text as it is; set it to 0")
+        if self.reward is not None and not judged:
+            raise ConfigError(f"adapt.reward: {self.objective.name} learns from what the examples say; leave it out")
+
+
 class Evaluation(Config):
     """What is measured at the end."""
 
@@ -112,7 +176,7 @@ class Recipe(Config):
 
     seed: int = 1
     minutes: float | None = Field(None, gt=0, description="the one dial: the whole command, in minutes")
-    imported: str | None = Field(None, description="the model that pretraining goes on from; `groundup import` sets it")
+    imported: str | None = Field(None, description="the model that the run goes on from; import and finetune set it")
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     data: Data = Field(default_factory=Data)
     corpus: Corpus = Field(default_factory=Corpus)
@@ -122,10 +186,15 @@ class Recipe(Config):
     train: Pretrain = Field(default_factory=Pretrain)
     sft: Sft = Field(default_factory=Sft)
     grpo: Grpo = Field(default_factory=Grpo)
+    adapt: Adapt | None = Field(None, description="in place of the stages from the corpus to grpo")
     eval: Evaluation = Field(default_factory=Evaluation)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.train.steps == 0 and self.imported is None:
             raise ConfigError("train.steps: 0 leaves the weights as they are, and these are random; use 1 or more")
+        if self.adapt is not None and self.imported is None:
+            raise ConfigError("adapt: there is no model to go on from; `groundup finetune RUN --data FILE` brings it")
+        if self.adapt is not None:
+            self.adapt.check()
         return self

@@ -13,6 +13,11 @@ import spine
 NO_GPU = "needs a CUDA device, this machine has none"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--screenshots DIR` keeps what the browser of `serve/test_page.py` saw."""
+    parser.addoption("--screenshots", type=Path, metavar="DIR", help="keep pictures of the page's tabs in DIR")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Before the first import of torch: it reads how many threads it may use only then."""
     workers = config.getoption("numprocesses", default=None) or 1

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from groundup.config import Tree, read_toml
-from groundup.pipeline import STAGES, spent_before, status, todo
+from groundup.errors import ConfigError
+from groundup.pipeline import STAGES, spent_before, stages_of, status, todo
 from groundup.recipe import Recipe
 from groundup.stages._work import Clock
 from groundup.store import Store
@@ -113,3 +114,39 @@ def test_a_stage_gets_what_those_after_it_leave() -> None:
     assert 39.0 < left <= 40.0
     assert clock.left_for("eval") == pytest.approx(50.0, abs=1.0)
     assert Clock(minutes=None, ahead=ahead).left_for("pretrain") is None
+
+
+@pytest.mark.parametrize(
+    ("adapt", "names"),
+    [
+        ({"objective": "likelihood"}, ["adapt", "eval", "report"]),
+        ({"objective": "dpo"}, ["reference", "adapt", "eval", "report"]),
+        ({"objective": "ppo", "reward": "r"}, ["adapt", "eval", "report"]),
+        ({"objective": "likelihood", "best_of": 4, "reward": "r"}, ["replies", "adapt", "eval", "report"]),
+        ({"objective": "classify", "folds": 5}, ["adapt", "folds", "eval", "report"]),
+        ({"objective": "distill", "teacher": "t"}, ["adapt", "eval", "report"]),
+    ],
+)
+def test_an_adapted_run_has_the_stages_of_its_method(adapt: Tree, names: list[str]) -> None:
+    tree = Recipe.from_tree({"imported": "i", "adapt": {"data": ["a.jsonl"], **adapt}}).tree()
+    stages = stages_of(tree)
+    assert [stage.name for stage in stages] == names
+    known = {"import", *({"reward", "teacher"} & adapt.keys())}
+    for stage in stages:
+        assert set(stage.needs) <= known, "each needs what stands before it, or what the run began with"
+        known.add(stage.name)
+
+
+@pytest.mark.parametrize(
+    ("adapt", "told"),
+    [
+        ({"objective": "ppo"}, "need a reward model"),
+        ({"objective": "dpo", "reward": "r"}, "dpo learns from what the examples say"),
+        ({"objective": "distill"}, "distill needs one"),
+        ({"objective": "dpo", "teacher": "t"}, "dpo has no use for one"),
+        ({"objective": "dpo", "folds": 5}, r"adapt\.folds: 5 with dpo"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(adapt: Tree, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        Recipe.from_tree({"imported": "i", "adapt": {"data": ["a.jsonl"], **adapt}})

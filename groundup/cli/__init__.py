@@ -17,7 +17,23 @@ from typing import Any, NoReturn, Protocol, cast
 import groundup
 from groundup.errors import GroundupError, nearest
 
-ORDER = ("run", "plan", "chat", "serve", "show", "eval", "export", "import", "list", "rm")
+ORDER = (
+    "run",
+    "plan",
+    "chat",
+    "ui",
+    "serve",
+    "show",
+    "finetune",
+    "eval",
+    "compare",
+    "export",
+    "import",
+    "corpus",
+    "ablate",
+    "list",
+    "rm",
+)
 """Commands in the order in which a newcomer meets them."""
 
 EPILOG = """\

@@ -92,16 +92,19 @@ def _rooted(tree: Tree, folder: Path) -> Tree:
     """
 
     def absolute(spec: Any) -> Any:
+        if isinstance(spec, str) and spec.startswith("urls:"):
+            return f"urls:{absolute(spec.removeprefix('urls:'))}"
         if not isinstance(spec, str) or re.match(r"python(=|$)|\w{2,}:", spec):
             return spec  # what is no text is refused with the field's name, later
         return str((folder / Path(spec).expanduser()).absolute())
 
-    data = tree.get("data")
-    if not isinstance(data, dict):
-        return tree
+    data, adapt = ({} if not isinstance(tree.get(key), dict) else tree[key] for key in ("data", "adapt"))
     lists = {key: [*map(absolute, data[key])] for key in ("text", "chat") if isinstance(data.get(key), list | tuple)}
     ranks = {"ranks": absolute(data["ranks"])} if data.get("ranks") else {}
-    return merge(tree, {"data": lists | ranks})
+    rooted: Tree = {"data": lists | ranks} if lists or ranks else {}
+    if isinstance(adapt.get("data"), list | tuple):
+        rooted["adapt"] = {"data": [*map(absolute, adapt["data"])]}
+    return merge(tree, rooted)
 
 
 def _name_of(layers: list[tuple[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from groundup.store import Store
 def print_results(screen: Console, store: Store, seconds: float) -> None:
     """The results of a finished run."""
     from groundup.report.gather import gather
-    from groundup.report.results import Result, expectation, results
+    from groundup.report.results import Result, expectation, parameters_of, results
     from groundup.report.units import duration
 
     def line(row: Result) -> None:
@@ -18,7 +18,8 @@ def print_results(screen: Console, store: Store, seconds: float) -> None:
         beside = "; ".join(part for part in (row.measured_on, *row.beside) if part)
         screen.print(Padding(f"[dim]{beside}[/dim]", (0, 0, 0, 4)))
 
-    facts, found = store.facts(), results(gather(store.root))
+    view = gather(store.root)
+    facts, found = store.facts(), results(view)
     if found:
         screen.print("[bold]results[/bold]   with 95 % intervals")
     for row in found:
@@ -30,6 +31,6 @@ def print_results(screen: Console, store: Store, seconds: float) -> None:
             who = "[cyan]you[/cyan]  " if message["role"] == "user" else "[green]model[/green]"
             screen.print(f"  {who} ", end="")
             screen.print(message["content"], markup=False)
-    screen.print(f"\n{expectation(facts.get('pretrain', {}).get('parameters', 0))}")
+    screen.print(f"\n{expectation(parameters_of(view))}")
     screen.print(f"[bold]done in {duration(seconds)}[/bold]   talk to it:  groundup chat {store.name}")
     screen.print(f"                the report:  {store.root / 'report.html'}", soft_wrap=True)

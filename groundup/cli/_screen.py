@@ -57,3 +57,15 @@ def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             rows.append((f"{prefix}{key}", value))
     return rows
+
+
+def scores_table(found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What published benchmarks found: the score that counts, its interval, what guessing gives, how many items."""
+    table = Table(title="benchmarks, with 95 % intervals", title_justify="left", box=None, pad_edge=False)
+    for heading in ("  task", "score", "interval", "chance", "items", "measure"):
+        table.add_column(heading, justify="left" if heading in ("  task", "measure") else "right")
+    for key, facts in found.items():
+        ends = f"{facts['low']:.3f} to {facts['high']:.3f}"
+        chance = "" if facts["chance"] is None else f"{facts['chance']:.3f}"
+        table.add_row(f"  {key}", f"{facts['score']:.3f}", ends, chance, f"{facts['n']:,}", facts["form"])
+    return table

@@ -23,27 +23,40 @@ if TYPE_CHECKING:
 
 def work(order: Order, store: Store, frozen: Tree | None, args: argparse.Namespace) -> int:
     """Plan a new run, or take up an old one, and make what is to be made."""
-    # Threads that spin long while they wait bring a shared machine to a halt; not to spin at all costs a seventh
-    # (docs/diary.md). Read when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    from groundup.pipeline import run, spent_before
-    from groundup.plan.machine import settle
-    from groundup.stages._work import Clock
-
-    screen = None if args.quiet else console(stderr=args.json)
-    settle()
-    with _terminated_as_interrupt():
+    screen = begin(args)
+    with terminated_as_interrupt():
         if frozen is None:
             recipe, basis = _planned(order, store, screen, args)
         else:
             recipe, basis = _taken_up(order, store, frozen)
-        began = psutil.Process().create_time()
-        clock = Clock(recipe.minutes, spent_before(store, recipe), began, _ahead(recipe, basis))
-        events = Events(store.root / "metrics", screen)
-        try:
-            made = run(store, recipe, events, clock, str(basis["device"]), float(basis["rate"]))
-        finally:
-            events.close()
+        return make(store, recipe, basis, screen, args)
+
+
+def begin(args: argparse.Namespace) -> Console | None:
+    """Set this process up for training; the screen, if there is to be one. To be called before torch is loaded."""
+    # Threads that spin long while they wait bring a shared machine to a halt; not to spin at all costs a seventh
+    # (docs/diary.md). Read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    from groundup.plan.machine import settle
+
+    settle()
+    return None if args.quiet else console(stderr=args.json)
+
+
+def make(
+    store: Store, recipe: "Recipe", basis: Mapping[str, Any], screen: Console | None, args: argparse.Namespace
+) -> int:
+    """Make every stage that is not done, and show what came out. The caller holds the run's lock."""
+    from groundup.pipeline import run, spent_before
+    from groundup.stages._work import Clock
+
+    began = psutil.Process().create_time()
+    clock = Clock(recipe.minutes, spent_before(store, recipe), began, _ahead(recipe, basis))
+    events = Events(store.root / "metrics", screen)
+    try:
+        made = run(store, recipe, events, clock, str(basis["device"]), float(basis["rate"]))
+    finally:
+        events.close()
     if args.json:
         print_json({"run": store.name, "done": made, "seconds": clock.elapsed(), "facts": store.facts()})
     elif screen is not None:
@@ -60,6 +73,7 @@ def _planned(
     from groundup.plan.forecast import plan
 
     try:
+        _fetch(order, screen)
         forecast = plan(order.layers, order.runs)
     except BaseException:
         store.discard()
@@ -70,6 +84,16 @@ def _planned(
     store.write_json("forecast.json", {**forecast.facts(args.price_per_hour), "basis": forecast.basis()})
     store.write_text("recipe.toml", forecast.recipe.to_toml())  # last: with it the run is one that can be taken up
     return forecast.recipe, forecast.basis()
+
+
+def _fetch(order: Order, screen: Console | None) -> None:
+    """Bring here what the data names on other machines, where a person can see how it goes on."""
+    from groundup.corpus.sources._base import fetch
+
+    data = order.user_tree().get("data")
+    specs = data.get("text") if isinstance(data, dict) else None
+    if isinstance(specs, list | tuple):
+        fetch([spec for spec in specs if isinstance(spec, str)], Events(None, screen))
 
 
 def _taken_up(order: Order, store: Store, frozen: Tree) -> "tuple[Recipe, Mapping[str, Any]]":
@@ -89,6 +113,10 @@ def _taken_up(order: Order, store: Store, frozen: Tree) -> "tuple[Recipe, Mappin
 
 def _ahead(recipe: "Recipe", basis: Mapping[str, Any]) -> dict[str, float]:
     """Seconds that each stage is expected to take."""
+    if recipe.adapt is not None:
+        from groundup.plan.adapting import adapting_seconds
+
+        return adapting_seconds(basis)
     from groundup.plan.stages import stage_seconds
     from groundup.plan.text import Text
 
@@ -96,7 +124,7 @@ def _ahead(recipe: "Recipe", basis: Mapping[str, Any]) -> dict[str, float]:
 
 
 @contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
+def terminated_as_interrupt() -> Iterator[None]:
     """SIGTERM ends the command as Ctrl-C does: what is finished stays, and a training stage saves first."""
 
     def stop(number: int, frame: object) -> None:

@@ -6,11 +6,12 @@ With --say, one question is answered and the command ends (so that a script can 
   groundup chat mine
   groundup chat mine --stage sft --temperature 0.5
   groundup chat mine --say "What is 17 + 25?"
+  groundup chat mine --tools calculator                       a model that was taught to call it
 """
 
 import argparse
 
-STAGES = ("grpo", "sft", "pretrain", "import")
+STAGES = ("adapt", "grpo", "sft", "pretrain", "import")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +24,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-tokens", type=int, default=200, help="longest reply")
     parser.add_argument("--seed", type=int, default=1, help="the same seed and talk give the same reply")
+    parser.add_argument("--tools", metavar="NAME,...", help="what it may call: calculator, python")
     parser.add_argument("--say", metavar="TEXT", help="ask this, print the reply, and end")
 
 
 def run(args: argparse.Namespace) -> int:
     """Open the run's model and talk."""
     from groundup.config import read_toml
+    from groundup.dialogue.assist import open_tools
     from groundup.plan.machine import settle
     from groundup.recipe import Recipe
     from groundup.serve.terminal import Settings, answer, talk
@@ -39,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     settle()
     recipe = Recipe.from_tree(read_toml(store.root / "recipe.toml"))
     dialogue = open_model(store, recipe, args.stage, device_of(store))
-    settings = Settings(args.temperature, args.top_p, args.max_tokens, args.seed)
+    tools = open_tools(args.tools.split(",")) if args.tools else ()
+    settings = Settings(args.temperature, args.top_p, args.max_tokens, args.seed, tools)
     if args.say is not None:
         answer(dialogue, args.say, settings)
     else:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from groundup.formats._base import Bundle
     from groundup.store import Store
 
-STAGES = ("grpo", "sft", "pretrain", "import")
+STAGES = ("adapt", "grpo", "sft", "pretrain", "import")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -32,7 +32,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that `run` and `plan` share."""
     parser.add_argument("words", nargs="*", metavar="WORD", help="a run's name, a recipe file, SECTION.FIELD=VALUE")
-    parser.add_argument("--data", action="append", metavar="PATH[=WEIGHT]", help="text: folder, file, glob, or python")
+    parser.add_argument(
+        "--data",
+        action="append",
+        metavar="PATH[=WEIGHT]",
+        help="text: folder, file, glob, URL, hub:OWNER/NAME ... or python",
+    )
     parser.add_argument("--chat", action="append", metavar="FILE", help="conversations (JSONL)")
     parser.add_argument("--minutes", type=float, help="for the whole command (10 when nothing else says how long)")
     parser.add_argument("--name", help="the run's name (else from the data)")
@@ -53,13 +58,14 @@ def run(args: argparse.Namespace) -> int:
     store = order.store()
     with store.locked():
         if frozen is not None and not todo(store, merge(frozen, order.user_tree())):
-            return _nothing_to_do(store, args)
+            return nothing_to_do(store, args)
         from groundup.cli._work import work
 
         return work(order, store, frozen, args)
 
 
-def _nothing_to_do(store: "Store", args: argparse.Namespace) -> int:
+def nothing_to_do(store: "Store", args: argparse.Namespace) -> int:
+    """Say so."""
     if args.json:
         print_json({"run": store.name, "done": [], "facts": store.facts()})
     else:

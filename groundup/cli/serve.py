@@ -6,31 +6,32 @@ Each request leaves a JSON line on standard error; what people say is in none of
 
   groundup serve mine
   groundup serve mine other --port 8080
+  groundup serve mine --ui                                   the page too (see groundup ui)
   groundup serve mine --host 0.0.0.0 --api-key-file key.txt
 """
 
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from groundup.dialogue import Dialogue
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("names", nargs="+", metavar="RUN", help="runs; clients ask for them by these names")
-    parser.add_argument("--stage", choices=("grpo", "sft", "pretrain"), help="whose weights (else the last done)")
+    stages = ("adapt", "grpo", "sft", "pretrain")
+    parser.add_argument("--stage", choices=stages, help="whose weights (else the last done)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="0 is any free port")
     parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="a text file with the key clients must send")
+    parser.add_argument("--ui", action="store_true", help="the page too, under /ui")
     parser.add_argument("--waiting", type=int, default=256, help="requests that may wait; more are told to come back")
     parser.add_argument("--request-seconds", type=float, default=300.0, help="a reply that takes longer is cut")
 
 
 def run(args: argparse.Namespace) -> int:
     """Open the runs' models and serve them."""
+    from groundup.cli._model import open_dialogue
+    from groundup.cli.ui import page
     from groundup.plan.machine import settle
     from groundup.serve.guard import Limits
     from groundup.serve.http import create_app
@@ -39,22 +40,13 @@ def run(args: argparse.Namespace) -> int:
 
     key = read_key(args.api_key_file, args.host)
     settle()
-    models = {name: _open(args.runs, name, args.stage) for name in args.names}
+    models = {name: open_dialogue(args.runs, name, args.stage) for name in args.names}
     limits = Limits(waiting=max(0, args.waiting), request_seconds=args.request_seconds)
     app = create_app(models, limits=limits, key=key, log=sys.stderr)
+    if args.ui:
+        page(args.runs)(app, key)
     with listen(args.host, args.port) as bound:
         host = f"[{args.host}]" if ":" in args.host else args.host
         where = f"http://{host}:{bound.getsockname()[1]}/v1"
         serve(app, bound, lambda: print(f"serving {', '.join(models)} at {where}", flush=True))
     return 0
-
-
-def _open(runs: Path, name: str, stage: str | None) -> "Dialogue":
-    from groundup.config import read_toml
-    from groundup.recipe import Recipe
-    from groundup.stages.results import open_model
-    from groundup.store import Store
-
-    store = Store.open(runs, name)
-    recipe = Recipe.from_tree(read_toml(store.root / "recipe.toml"))
-    return open_model(store, recipe, stage, str(store.read_json("forecast.json")["basis"]["device"]))

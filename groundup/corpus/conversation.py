@@ -1,6 +1,7 @@
 """Conversations, and the readers of the JSONL shapes in which people keep them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -14,6 +15,9 @@ Role = Literal["system", "user", "assistant", "tool"]
 T = TypeVar("T")
 
 LINE_BYTES = 16 << 20
+
+TOOLS = "Tools:"
+"""What stands before the definitions of tools in a system message."""
 
 # What each format calls the speakers: OpenAI, ShareGPT, Open Assistant.
 ROLES: Mapping[str, Role] = {
@@ -35,10 +39,11 @@ ROLES: Mapping[str, Role] = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation. The assistant may end its own with the call of a tool: a JSON object as text."""
 
     role: Role
     content: str
+    call: str = ""
 
 
 Conversation = tuple[Message, ...]
@@ -96,7 +101,8 @@ def parse_conversation(value: Any) -> Conversation:
         raise DataError(f"not a JSON object but {type(value).__name__}")
     for key in ("messages", "conversations", "conversation", "turns"):
         if isinstance(value.get(key), list):
-            return _checked(parse_messages(value[key]))
+            tools = value.get("tools")
+            return _checked(with_tools(parse_messages(value[key]), tools if isinstance(tools, list) else ()))
     reply = next((value[key] for key in ("output", "response") if isinstance(value.get(key), str)), None)
     if isinstance(value.get("instruction"), str) and reply is not None:
         given = value.get("input") or ""
@@ -105,6 +111,19 @@ def parse_conversation(value: Any) -> Conversation:
         opening = (Message("system", system),) if system else ()
         return _checked((*opening, Message("user", ask), Message("assistant", reply)))
     raise DataError(f"no messages, conversations or instruction with output; it has the keys {sorted(value)}")
+
+
+def with_tools(talk: Conversation, tools: Sequence[Any]) -> Conversation:
+    """The conversation after a system message that says which tools may be called; the talk itself where there is none.
+
+    `tools` are definitions as OpenAI's API has them, or the functions in them alone.
+    """
+    functions = [tool.get("function", tool) if isinstance(tool, Mapping) else tool for tool in tools]
+    if not functions:
+        return talk
+    lines = [TOOLS, *(json.dumps(function, ensure_ascii=False) for function in functions)]
+    system, rest = (talk[:1], talk[1:]) if talk and talk[0].role == "system" else ((), talk)
+    return (Message("system", "\n".join([*(message.content for message in system), *lines])), *rest)
 
 
 def parse_messages(turns: list[Any]) -> Conversation:
@@ -119,11 +138,32 @@ def _message(turn: Any, number: int) -> Message:
     if not isinstance(speaker, str) or speaker.lower() not in ROLES:
         raise DataError(f"message {number} has the role {speaker!r}; {nearest(str(speaker), ROLES)}")
     content = next((turn[key] for key in ("content", "value", "text") if turn.get(key) is not None), None)
+    call = _call(turn["tool_calls"], number) if turn.get("tool_calls") else ""
     if isinstance(content, list):
         content = _joined(content, number)
+    if content is None and call:
+        content = ""
     if not isinstance(content, str):
-        raise DataError(f"message {number} has no text; tool calls are not read")
-    return Message(ROLES[speaker.lower()], content)
+        raise DataError(f"message {number} has no text and calls no tool")
+    if call and ROLES[speaker.lower()] != "assistant":
+        raise DataError(f"message {number} of the role {speaker!r} calls a tool; only the assistant may")
+    return Message(ROLES[speaker.lower()], content, call)
+
+
+def _call(calls: Any, number: int) -> str:
+    """The call of a tool as OpenAI's format has it, as one JSON object: `{"name", "arguments"}`."""
+    if not isinstance(calls, list) or len(calls) != 1:
+        raise DataError(f"message {number} calls several tools at once; one a message is read")
+    function = calls[0].get("function", calls[0]) if isinstance(calls[0], dict) else {}
+    name, arguments = function.get("name"), function.get("arguments", {})
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            raise DataError(f"message {number}: the arguments of its tool call are not JSON") from None
+    if not isinstance(name, str) or not isinstance(arguments, dict):
+        raise DataError(f"message {number} has a tool call without a name, or whose arguments are no object")
+    return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
 
 
 def _joined(parts: list[Any], number: int) -> str:
@@ -136,7 +176,7 @@ def _joined(parts: list[Any], number: int) -> str:
 
 def _checked(talk: Conversation) -> Conversation:
     """The conversation, if a model can learn from it."""
-    if not any(message.role == "assistant" and message.content.strip() for message in talk):
+    if not any(message.role == "assistant" and (message.content.strip() or message.call) for message in talk):
         raise DataError("no message of the assistant has any text")
     if talk[0].role not in ("system", "user"):
         raise DataError(f"the first message is of the role {talk[0].role!r}; it must be the user or the system")

@@ -5,6 +5,7 @@ and gives it the same job again with the place marked as a fault, which the job 
 """
 
 import multiprocessing
+import os
 import signal
 import time
 from collections import deque
@@ -66,6 +67,11 @@ class Job:
 
 
 Work = Callable[[Job, Beat], Any]
+
+
+def usable_cores() -> int:
+    """Cores this process may run on (its affinity, not the machine's count)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Crew:

@@ -1,6 +1,7 @@
-"""Pass 2: what only all documents together can tell. Copies of a text, what is held out, near copies across the split.
+"""Pass 2: what only all documents together can tell: copies, near copies, and what is held out.
 
-Relational, on Daft, over verdicts and signatures; texts are read for the few pairs that need an exact answer.
+Relational, on Daft, over rows without texts; texts are read again only to verify near copies (near.py). In memory at
+the same time: about 100 bytes for each document, and half a kilobyte for each that is removed here.
 """
 
 import os
@@ -10,17 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pyarrow import compute, parquet
-
-from groundup.corpus.judge import sketch
-from groundup.corpus.split import HeldOut
+from groundup.corpus.crew import Crew
+from groundup.corpus.near import Groups, Likeness, candidates, likely, verified
+from groundup.corpus.settings import Corpus, Dedup
+from groundup.corpus.spans import find_cuts
 from groundup.corpus.tables import BATCH_BITS
-from groundup.corpus.words import Hashes
 from groundup.errors import DataError
 
-# Jaccard likeness of the sets of runs of 5 words above which two documents are near copies (Lee et al. 2022).
-NEAR = 0.8
 NO_KEY = -1
 
 
@@ -36,48 +33,64 @@ class Drop:
 
 @dataclass(slots=True)
 class Decisions:
-    """What pass 2 says on documents that pass 1 kept, by key. One not named stays, is learnt from, and keeps its id."""
+    """What pass 2 says on documents that pass 1 kept, by key. One not named stays, is learnt from, and keeps its id.
+
+    `cuts` is the folder with the passages to cut, a file for each file of pass 1 that has any.
+    """
 
     drops: dict[int, Drop] = field(default_factory=dict)
     held_out: set[int] = field(default_factory=set)
     names: dict[int, str] = field(default_factory=dict)
+    cuts: Path | None = None
 
-    def of_batch(self, number: int) -> "Decisions":
-        """The decisions on one batch."""
-        low, high = number << BATCH_BITS, (number + 1) << BATCH_BITS
-        return Decisions(
-            {key: drop for key, drop in self.drops.items() if low <= key < high},
-            {key for key in self.held_out if low <= key < high},
-            {key: name for key, name in self.names.items() if low <= key < high},
-        )
+    def by_batch(self, count: int) -> list["Decisions"]:
+        """The decisions on each of the first `count` batches."""
+        parts = [Decisions(cuts=self.cuts) for _ in range(count)]
+        for key, drop in self.drops.items():
+            parts[key >> BATCH_BITS].drops[key] = drop
+        for key in self.held_out:
+            parts[key >> BATCH_BITS].held_out.add(key)
+        for key, name in self.names.items():
+            parts[key >> BATCH_BITS].names[key] = name
+        return parts
 
 
-def relate(paths: Sequence[Path], held_out: HeldOut) -> Decisions:
+def relate(paths: Sequence[Path], settings: Corpus, hands: Crew) -> Decisions:
     """Decide on all documents in the files of pass 1. Raises DataError as `HeldOut` does, and when none is left."""
-    daft = _daft()
-    col = daft.col
-    judged = daft.read_parquet([str(path) for path in paths])
+    dedup, held_out = settings.dedup, settings.held_out
+    judged = _daft().read_parquet([str(path.absolute()) for path in paths])
+    col = _daft().col
     kept = judged.where(col("kept"))
-    light = kept.select("key", "id", "bytes", "content", "pinned").to_pydict()
-    if not light["key"]:
-        raise DataError(_why_nothing(judged.select("id", "reason", "detail").to_pydict()))
-    names = dict(zip(light["key"], light["id"], strict=True))
-    held_out.check(light["id"])
     decisions = Decisions()
-    for key, first in _copies(kept):
-        decisions.drops[key] = Drop("duplicate", 1.0, 1.0, names[first])
-    rows = zip(light["content"], light["bytes"], light["pinned"], light["key"], strict=True)
-    decisions.held_out = held_out.choose(row for row in rows if row[3] not in decisions.drops)
-    decisions.names = _renamed(kept, decisions.drops)
-    pairs = _alike(kept, decisions)
-    for key, (likeness, other) in _near(pairs, paths).items():
-        decisions.drops[key] = Drop("near_duplicate", round(likeness, 4), NEAR, names[other])
+    copies = dict(_copies(kept))
+    near = _near(kept, copies, paths, dedup, hands) if dedup.near else {}
+    names = _names(kept, {*copies.values(), *(stays for stays, _ in near.values())})
+    for key, first in copies.items():
+        stays = near[first][0] if first in near else first
+        decisions.drops[key] = Drop("duplicate", 1.0, 1.0, names[stays])
+    for key, (stays, likeness) in near.items():
+        decisions.drops[key] = Drop("near_duplicate", round(likeness, 4), dedup.near, names[stays])
+    ours = kept.where(~col("earlier"))
+    left = _without(ours.select("key", "bytes", "content", "pinned"), decisions.drops).to_arrow()
+    if not len(left):
+        raise DataError(_why_nothing(judged.where(~col("earlier")), decisions))
+    if held_out.ids:
+        held_out.check(ours.select("id").to_arrow()["id"].to_pylist())
+    decisions.held_out = held_out.choose(left)
+    decisions.names = _renamed(ours, decisions.drops)
+    if dedup.spans:
+        rest = _without(kept.select("key", "prints"), decisions.drops)
+        old = kept.where(col("earlier")).select("key").to_pydict()["key"]
+        whole = [*decisions.held_out, *old]
+        decisions.cuts = find_cuts(paths, rest, list(decisions.drops), whole, dedup.spans, paths[0].parent, hands)
     return decisions
 
 
-def _why_nothing(rows: Mapping[str, list[str]]) -> str:
+def _why_nothing(judged: Any, decisions: Decisions) -> str:
     """What became of the documents when none is left: reasons by number, and one example."""
-    counts = Counter(rows["reason"]).most_common(3)
+    rows = judged.select("id", "reason", "detail").to_pydict()
+    by_filter = Counter(filter(None, rows["reason"]))
+    counts = (by_filter + Counter(drop.reason for drop in decisions.drops.values())).most_common(3)
     reasons = ", ".join(f"{count} {reason}" for reason, count in counts) or "the files are empty"
     example = next(filter(None, rows["detail"]), f"the first is {rows['id'][0]}" if rows["id"] else "")
     return f"no document is left of {len(rows['id'])} ({reasons}): {example or 'give more text'}"
@@ -91,14 +104,62 @@ def _daft() -> Any:
     return daft
 
 
+def _without(frame: Any, keys: Iterable[int]) -> Any:
+    """The rows whose key is not among these."""
+    dropped = _daft().from_pydict({"key": sorted(keys) or [NO_KEY]})
+    return frame.join(dropped, on="key", how="anti")
+
+
+def _names(kept: Any, keys: Iterable[int]) -> Mapping[int, str]:
+    """The ids of some documents."""
+    wanted = _daft().from_pydict({"key": sorted(keys) or [NO_KEY]})
+    found = kept.select("key", "id").join(wanted, on="key").to_pydict()
+    return dict(zip(found["key"], found["id"], strict=True))
+
+
 def _copies(kept: Any) -> Iterable[tuple[int, int]]:
     """(key, key of the copy that stays) of every text that is there again; the one with the lowest rank stays."""
     col = _daft().col
-    first = kept.groupby("content").agg(col("rank").min().alias("first"))
-    again = kept.select("key", "rank", "content").join(first, on="content").where(col("rank") != col("first"))
+    first = kept.groupby("copy").agg(col("rank").min().alias("first"))
+    again = kept.where(~col("earlier")).select("key", "rank", "copy").join(first, on="copy")
     stays = kept.select(col("key").alias("stays"), col("rank").alias("first"))
-    found = again.join(stays, on="first").select("key", "stays").to_pydict()
+    found = again.where(col("rank") != col("first")).join(stays, on="first").select("key", "stays").to_pydict()
     return zip(found["key"], found["stays"], strict=True)
+
+
+def _near(
+    kept: Any, copies: Mapping[int, int], paths: Sequence[Path], dedup: Dedup, hands: Crew
+) -> dict[int, tuple[int, float]]:
+    """Of each near copy: the document of its group that stays, and its likeness to the one that it is most like."""
+    _, edges = near_pairs(kept, copies, paths, dedup.near, hands)
+    if not edges:
+        return {}
+    groups = Groups()
+    most: dict[int, float] = {}
+    for edge in edges:
+        groups.join(edge.left, edge.right)
+        for key in (edge.left, edge.right):
+            most[key] = max(most.get(key, 0.0), edge.value)
+    col = _daft().col
+    inside = kept.select("key", "rank", "earlier").join(_daft().from_pydict({"key": sorted(most)}), on="key")
+    rows = inside.select(col("key"), col("rank"), col("earlier")).to_pydict()
+    rank = dict(zip(rows["key"], rows["rank"], strict=True))
+    earlier = {key for key, early in zip(rows["key"], rows["earlier"], strict=True) if early}
+    near: dict[int, tuple[int, float]] = {}
+    for members in groups.members().values():
+        stays = min(members, key=lambda key: rank[key])
+        near |= {key: (stays, most[key]) for key in members if key != stays and key not in earlier}
+    return near
+
+
+def near_pairs(
+    kept: Any, copies: Iterable[int], paths: Sequence[Path], near: float, hands: Crew, every: bool = False
+) -> tuple[int, list[Likeness]]:
+    """How many pairs share a band among all but some copies, and those pairs that are near copies."""
+    hashes = _without(kept.select("key", "bands"), copies).explode("bands").where(_daft().col("bands").not_null())
+    pairs = candidates(hashes, hashes.count_rows())
+    probable = likely(pairs, paths, near, paths[0].parent)
+    return len(pairs), verified(probable, paths, near, hands, every)
 
 
 def _renamed(kept: Any, drops: Mapping[int, Drop]) -> dict[int, str]:
@@ -114,57 +175,3 @@ def _renamed(kept: Any, drops: Mapping[int, Drop]) -> dict[int, str]:
             if seen[name] > 1:
                 names[key] = f"{name}~{seen[name]}"
     return names
-
-
-def _alike(kept: Any, decisions: Decisions) -> list[tuple[int, int]]:
-    """(learnt from, held out) whose sketches share at least half of what near copies share on average."""
-    daft = _daft()
-    col = daft.col
-    held = daft.from_pydict({"key": sorted(decisions.held_out)})
-    dropped = daft.from_pydict({"key": sorted(decisions.drops) or [NO_KEY]})
-    hashes = kept.select("key", "sketch").explode("sketch")
-    ours = hashes.join(held, on="key").select(col("key").alias("other"), "sketch")
-    theirs = hashes.join(held, on="key", how="anti").join(dropped, on="key", how="anti")
-    shared = theirs.join(ours, on="sketch").groupby("key", "other").agg(col("sketch").count().alias("shared"))
-    # Not by `list_count`: it takes a text argument, and Daft imports torch (5 s) to see whether a text is a tensor.
-    sizes = hashes.groupby("key").agg(col("sketch").count().alias("size"))
-    found = shared.join(sizes, on="key").where(col("shared") * 2 >= col("size") * NEAR).to_pydict()
-    return sorted(zip(found["key"], found["other"], strict=True))
-
-
-def _near(pairs: Sequence[tuple[int, int]], paths: Sequence[Path]) -> dict[int, tuple[float, int]]:
-    """Of each document in the pairs that truly is a near copy: the likeness, and the held-out document most like it."""
-    sets = _sets({key for pair in pairs for key in pair}, paths)
-    near: dict[int, tuple[float, int]] = {}
-    for key, other in pairs:
-        likeness = jaccard(sets[key], sets[other])
-        if likeness >= NEAR and likeness > near.get(key, (0.0, 0))[0]:
-            near[key] = (likeness, other)
-    return near
-
-
-def jaccard(left: Hashes, right: Hashes) -> float:
-    """Shared part of two sets of hashes; 1.0 for two empty ones."""
-    shared = len(np.intersect1d(left, right, assume_unique=True))
-    return shared / max(1, len(left) + len(right) - shared) if len(left) or len(right) else 1.0
-
-
-def _sets(keys: set[int], paths: Sequence[Path]) -> dict[int, Hashes]:
-    """The whole sketch of each of some documents, their texts read again a row group at a time."""
-    found: dict[int, Hashes] = {}
-    wanted = np.array(sorted(keys), np.int64)
-    for path in paths if keys else ():
-        with parquet.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                here = compute.is_in(file.read_row_group(group, ["key"])["key"], value_set=_array(wanted))
-                if compute.any(here).as_py():
-                    table = file.read_row_group(group, ["key", "text"]).filter(here)
-                    for key, text in zip(table["key"].to_pylist(), table["text"].to_pylist(), strict=True):
-                        found[key] = sketch(text)
-    return found
-
-
-def _array(values: Any) -> Any:
-    import pyarrow
-
-    return pyarrow.array(values)

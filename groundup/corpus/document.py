@@ -1,12 +1,12 @@
 """What flows through the corpus room: documents, verdicts on them, and what could not be read.
 
-Source.shards() ─► Shard ─► Source.read(shard) ─► Document | Unreadable ─► Filter.judge ─► Verdict
+Source.shards() ─► Shard ─► Source.read(shard) ─► Document | Raw | Unreadable ─► Filter.judge ─► Verdict
 """
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from groundup.config import Component
 class Document:
     """One text. `id` sorts in reading order; `source` is the label of the `--data` it came from; `path` is its file.
 
-    `repaired` is set when bytes that are no UTF-8 were read as another encoding or replaced.
+    `repaired` is set when bytes that are no UTF-8 were read as another encoding or replaced. `url` and `license` are
+    what the source knows. The rest are labels that filters set: `language` (ISO 639 code; "" where none was found),
+    `quality` and `toxicity` (probabilities), `masked` (places where personal data stood).
     """
 
     id: str
@@ -25,6 +27,12 @@ class Document:
     source: str
     path: str
     repaired: bool = False
+    url: str = ""
+    license: str = ""
+    language: str = ""
+    quality: float | None = None
+    toxicity: float | None = None
+    masked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +46,41 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """A document whose text is still to be taken out of what was read, such as a web page of an archive.
+
+    To take it may be slow, fail, or never end; a reader that leaves it to `take` loses that document only, not what
+    comes after it in the same file. `blank` is the document without its text.
+    """
+
+    blank: Document
+    take: Callable[[], str]
+
+    def taken(self) -> Document | Unreadable:
+        """The document with its text; `extraction_error` when taking it failed."""
+        try:
+            return replace(self.blank, text=self.take())
+        except Exception as error:
+            detail = f"{self.blank.path}: {self.blank.id}: no text could be taken: {type(error).__name__}: {error}"
+            return Unreadable(self.blank.id, self.blank.path, "extraction_error", detail[:500])
+
+
+Found = Document | Raw | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a filter decided. A drop names its reason, the value that was measured and the threshold it passed."""
+    """What a filter decided. A drop names its reason, the value that was measured and the threshold it passed.
+
+    `document` is the document as it goes on, where the filter has labelled or rewritten it; `detail` is for a person.
+    """
 
     kept: bool
     reason: str = ""
     value: float = 0.0
     threshold: float = 0.0
+    document: Document | None = field(default=None, repr=False)
+    detail: str = field(default="", repr=False)
 
 
 KEPT = Verdict(True)
@@ -53,9 +89,16 @@ KEPT = Verdict(True)
 class Filter(Component):
     """Judges one document by itself. Pure: the same document always gets the same verdict."""
 
+    def check(self) -> None:
+        """Raises ConfigError or DataError when something that it needs is missing; called before any work begins."""
+
+    def files(self) -> tuple[str, ...]:
+        """The files that its verdicts depend on, beside its settings."""
+        return ()
+
     @abstractmethod
     def judge(self, document: Document) -> Verdict:
-        """Keep the document or drop it with a reason."""
+        """Keep the document, as it is or changed (`Verdict.document`), or drop it with a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +135,7 @@ class Source(Component):
         """All pieces of the input, in a fixed order that depends on the files alone."""
 
     @abstractmethod
-    def read(self, shard: Shard) -> Iterator[Document | Unreadable]:
+    def read(self, shard: Shard) -> Iterator[Found]:
         """The documents of one shard in a fixed order; what cannot be read comes as `Unreadable`, never as an error."""
 
     def reader(self) -> "Source":

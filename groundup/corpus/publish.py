@@ -2,81 +2,141 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import numpy as np
 from pyarrow import compute, parquet
 
+from groundup.corpus.contamination import CONTAMINATED
 from groundup.corpus.crew import Beat, Job
 from groundup.corpus.dedup import Decisions, Drop
 from groundup.corpus.document import Document
-from groundup.corpus.tables import DOCUMENTS, JUDGED, REMOVED, Rows
+from groundup.corpus.spans import FEWEST_WORDS, cut
+from groundup.corpus.tables import DOCUMENTS, JUDGED, LABELS, REMOVED, Rows
+from groundup.corpus.words import words
 
+# Columns of pass 1 that only pass 2 reads.
+COMPARED = ("content", "copy", "bands", "minima", "prints")
 HELD_OUT, TRAIN = "held_out", "train"
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One batch to publish: the file of pass 1, what pass 2 decided on it, and the two files to write."""
+    """One batch to publish: the file of pass 1, what pass 2 decided on it, and the two files to write.
+
+    `spans` is the number of words of a passage that is cut.
+    """
 
     judged: Path
     decisions: Decisions
     documents: Path
     removed: Path
+    spans: int = 0
 
 
 @dataclass(slots=True)
 class Tally:
-    """What came of some batches: documents and their bytes by (source, split), removals by (source, reason)."""
+    """What came of some batches: documents and their bytes by (source, split), removals by (source, reason).
+
+    `languages` and `domains` count documents that are kept; `masked` counts places where personal data stood;
+    `contaminated` are the items of evaluation sets that were found in what was removed for them.
+    """
 
     documents: Counter[tuple[str, str]] = field(default_factory=Counter)
     bytes: Counter[tuple[str, str]] = field(default_factory=Counter)
     removed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    removed_bytes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    domains: Counter[str] = field(default_factory=Counter)
+    contaminated: set[str] = field(default_factory=set)
+    masked: int = 0
     repaired: int = 0
     details: list[str] = field(default_factory=list)
 
     def add(self, other: "Tally") -> None:
         """Take in another batch's numbers."""
-        self.documents.update(other.documents)
-        self.bytes.update(other.bytes)
-        self.removed.update(other.removed)
+        for name in ("documents", "bytes", "removed", "removed_bytes", "languages", "domains"):
+            getattr(self, name).update(getattr(other, name))
+        self.contaminated |= other.contaminated
+        self.masked += other.masked
         self.repaired += other.repaired
         self.details += other.details
+
+    def keep(self, row: Mapping[str, Any], split: str) -> None:
+        """Count a document that is kept."""
+        self.documents[row["source"], split] += 1
+        self.bytes[row["source"], split] += row["bytes"]
+        self.repaired += row["repaired"]
+        self.masked += row["masked"] or 0
+        self.languages.update([row["language"]] if row["language"] else [])
+        self.domains.update([domain] if (domain := urlsplit(row["url"] or "").netloc) else [])
+
+    def remove(self, row: Mapping[str, Any]) -> None:
+        """Count what is removed."""
+        self.removed[row["source"], row["reason"]] += 1
+        self.removed_bytes[row["source"], row["reason"]] += row["bytes"]
+        if row["reason"] == CONTAMINATED:
+            self.contaminated.update(row["detail"].split("; "))
+        elif row["detail"]:
+            self.details.append(row["detail"])
 
 
 def publish_batch(job: Job, beat: Beat) -> Tally:
     """Write the two files of a `Publication`, sorted by id; a file without rows is not written."""
     plan: Publication = job.payload
-    rows = parquet.read_table(plan.judged, columns=[name for name in JUDGED.names if name != "sketch"]).to_pylist()
+    rows = parquet.read_table(plan.judged, columns=[name for name in JUDGED.names if name not in COMPARED]).to_pylist()
     for row in rows:
         row["id"] = plan.decisions.names.get(row["key"], row["id"])
+        row |= _drop(plan.decisions.drops.get(row["key"]))
+    rows += list(_cut(rows, plan))
     rows.sort(key=lambda row: (row["id"], row["key"]))
-    kept = [row for row in rows if row["kept"] and row["key"] not in plan.decisions.drops]
-    removed = [row for row in rows if not row["kept"] or row["key"] in plan.decisions.drops]
-    tally = Tally(repaired=sum(row["repaired"] for row in kept))
+    kept = [row for row in rows if row["kept"]]
+    removed = [row for row in rows if not row["kept"]]
+    tally = Tally()
     if kept:
         with Rows(plan.documents, DOCUMENTS) as file:
             for row in kept:
                 split = HELD_OUT if row["key"] in plan.decisions.held_out else TRAIN
                 file.add(row["bytes"], **row, split=split)
-                tally.documents[row["source"], split] += 1
-                tally.bytes[row["source"], split] += row["bytes"]
+                tally.keep(row, split)
     if removed:
         with Rows(plan.removed, REMOVED) as file:
             for row in removed:
-                file.add(row["bytes"], **(row | _drop(plan.decisions.drops.get(row["key"]))))
-        for row in removed:
-            drop = plan.decisions.drops.get(row["key"])
-            tally.removed[row["source"], drop.reason if drop else row["reason"]] += 1
-            tally.details += [row["detail"]] if row["detail"] else []
+                file.add(row["bytes"], **row)
+                tally.remove(row)
     return tally
 
 
 def _drop(drop: Drop | None) -> dict[str, Any]:
     """The columns that pass 2 fills for a document that it removed."""
-    return {} if drop is None else asdict(drop)
+    return {} if drop is None else {"kept": False, **asdict(drop)}
+
+
+def _cut(rows: list[dict[str, Any]], plan: Publication) -> Iterator[dict[str, Any]]:
+    """Cut passages that stand elsewhere out of the rows; a new row for what was cut from each.
+
+    A document of which little is left is marked as removed instead.
+    """
+    path = plan.decisions.cuts and plan.decisions.cuts / plan.judged.name
+    if path is None or not path.exists():
+        return
+    table = parquet.read_table(path)
+    keys, starts = table["key"].to_numpy(), table["start"].to_numpy()
+    for row in rows:
+        low, high = np.searchsorted(keys, [row["key"], row["key"] + 1])
+        if not row["kept"] or low == high:
+            continue
+        left, gone = cut(row["text"], starts[low:high], plan.spans)
+        size, why = len(gone.encode()), {"kept": False, "reason": "duplicate_span", "threshold": float(plan.spans)}
+        if len(words(left).hashes) < FEWEST_WORDS:
+            row |= {**why, "value": float(size)}
+        else:
+            yield {**row, **why, "value": float(size), "id": f"{row['id']}#cut", "bytes": size, "text": gone}
+            row |= {"text": left, "bytes": len(left.encode())}
 
 
 def read_documents(folder: Path, split: str | None = None) -> Iterator[Document]:
@@ -86,7 +146,7 @@ def read_documents(folder: Path, split: str | None = None) -> Iterator[Document]
 
 
 def _read_file(path: Path, split: str | None) -> Iterator[Document]:
-    columns = ["id", "text", "source", "path"]
+    columns = ["id", "text", "source", "path", *(name for name, _ in LABELS)]
     with parquet.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             here = compute.equal(file.read_row_group(group, ["split"])["split"], split) if split else None
@@ -95,4 +155,4 @@ def _read_file(path: Path, split: str | None) -> Iterator[Document]:
             table = file.read_row_group(group, columns)
             table = table.filter(here) if here is not None else table
             for values in zip(*(table[name].to_pylist() for name in columns), strict=True):
-                yield Document(*values)
+                yield Document(**dict(zip(columns, values, strict=True)))

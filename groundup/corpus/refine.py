@@ -9,26 +9,31 @@ depend on the number of workers, to the last byte.
 """
 
 import json
-import os
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from groundup.config import fingerprint
-from groundup.corpus.crew import Crew, crew
-from groundup.corpus.dedup import relate
+from groundup.corpus.contamination import by_set, index
+from groundup.corpus.crew import Crew, crew, usable_cores
+from groundup.corpus.dedup import Decisions, relate
 from groundup.corpus.document import Document, Filter, Unreadable
+from groundup.corpus.filters.contamination import Contamination
 from groundup.corpus.judge import Batch, judge_batch
 from groundup.corpus.publish import HELD_OUT, TRAIN, Publication, Tally, publish_batch, read_documents
+from groundup.corpus.settings import Corpus
 from groundup.corpus.sources._base import Opened, open_specs
-from groundup.corpus.split import HeldOut
 from groundup.corpus.tables import room_on
 from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
 
+Engine = Literal["native", "ray"]
 # Changed when the same input would give other documents.
-VERSION = 1
+VERSION = 2
 # Input bytes in a batch: enough batches to keep workers busy, few enough files.
 BATCH_BYTES, BATCHES = (1 << 20, 64 << 20), 64
 # No document is worth more time than this; a page that hangs the HTML reader is left out.
@@ -39,33 +44,52 @@ SHOWN_DETAILS = 20
 def build(
     specs: Sequence[str],
     *,
-    filters: Sequence[Filter],
-    held_out: HeldOut,
+    settings: Corpus,
     out: Path,
     workers: int | None = None,
     progress: Reporter = SILENT,
     item_seconds: float = ITEM_SECONDS,
+    engine: Engine = "native",
 ) -> dict[str, Any]:
     """Turn every `--data` into `out/documents`, `out/removed` and `out/facts.json`; returns the facts.
 
-    `workers` is the number of processes, by default that of the cores. A document that crashes its worker, or keeps it
-    for `item_seconds`, is removed as `crashed` or `timed_out`. Raises DataError when there is no data, or too little to
-    learn from and to measure on; ResourceError when the disk is full or workers keep dying.
+    `workers` is the number of processes, by default that of the cores it may use; the engine `ray` takes what its
+    cluster has. A document that crashes its worker, or keeps it for `item_seconds`, is removed as `crashed` or
+    `timed_out`. Raises DataError when there is no data, or too little to learn from and to measure on; ConfigError or
+    DataError when a filter lacks a file that it needs; ResourceError when the disk is full or workers keep dying;
+    UnsupportedError where Ray is not installed.
     """
-    opened = open_specs(specs)
-    key = fingerprint([VERSION, inputs(opened), [[each.name, each.tree()] for each in filters], held_out.tree()])
-    work = out / "work" / key
-    with room_on(out), crew(workers or os.cpu_count() or 1, item_seconds) as hands:
+    opened = open_specs(specs, settings.extract, progress=progress)
+    earlier = open_specs(settings.dedup.earlier) if settings.dedup.earlier else []
+    filters = cast(Sequence[Filter], settings.filters)
+    for each in filters:
+        each.check()
+    files = [[file, Path(file).expanduser().stat().st_mtime_ns] for each in filters for file in each.files()]
+    work = out / "work" / fingerprint([VERSION, inputs(opened), inputs(earlier), settings.tree(), files])
+    with room_on(out), _crew(engine, workers or usable_cores(), item_seconds) as hands:
         _clear(out, keep=work)
-        batches = _batches(opened, tuple(filters), held_out, work)
-        _judge(hands, batches, progress)
-        tally = _publish(hands, batches, held_out, work, progress)
-        facts = _facts(opened, tally)
+        template = Batch(0, (), (), settings, work)
+        batches = _batches(opened, template)
+        old = _batches(earlier, replace(template, earlier=True), first=len(batches))
+        _judge(hands, [*batches, *old], progress)
+        with progress.task("copies and split") as bar:
+            decisions = relate([batch.path for batch in (*batches, *old)], settings, hands)
+            bar.advance()
+        tally = _publish(hands, batches, decisions, work, progress)
+        facts = _facts(opened, settings, tally)
         for name in ("documents", "removed"):
             (work / name).rename(out / name)
         (out / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         shutil.rmtree(out / "work")
     return facts
+
+
+def _crew(engine: Engine, workers: int, item_seconds: float) -> AbstractContextManager[Crew]:
+    if engine == "native":
+        return crew(workers, item_seconds)
+    from groundup.corpus.cluster import ray_crew
+
+    return ray_crew(item_seconds)
 
 
 def documents(folder: Path, split: str | None = None) -> Iterator[Document]:
@@ -101,8 +125,13 @@ def _clear(out: Path, keep: Path) -> None:
     keep.mkdir(parents=True, exist_ok=True)
 
 
-def _batches(opened: Sequence[Opened], filters: tuple[Filter, ...], held_out: HeldOut, work: Path) -> list[Batch]:
-    """Shards in batches of equal size, in the order given. Depends on the input alone, never on the workers."""
+def _batches(opened: Sequence[Opened], template: Batch, first: int = 0) -> list[Batch]:
+    """Shards in batches of equal size, in the order given, numbered from `first`; else as the template says.
+
+    Depends on the input alone, never on the workers.
+    """
+    if not opened:
+        return []
     pieces = [
         (reader, shard)
         for each in opened
@@ -122,8 +151,14 @@ def _batches(opened: Sequence[Opened], filters: tuple[Filter, ...], held_out: He
         size += shard.bytes
     skipped: tuple[tuple[str, Unreadable], ...] = tuple((each.label, skip) for each in opened for skip in each.skipped)
     return [
-        Batch(number, tuple(group), () if number else skipped, filters, held_out, work / f"{number:05d}.parquet")
-        for number, group in enumerate(groups)
+        replace(
+            template,
+            number=number,
+            pieces=tuple(group),
+            skipped=() if number > first else skipped,
+            path=template.path / f"{number:05d}.parquet",
+        )
+        for number, group in enumerate(groups, first)
     ]
 
 
@@ -131,26 +166,27 @@ def _judge(hands: Crew, batches: Sequence[Batch], progress: Reporter) -> None:
     """Pass 1 over the batches that a killed build has not left behind."""
     missing = [batch for batch in batches if not batch.path.exists()]
     sizes = [sum(shard.bytes for _, shard in batch.pieces) for batch in missing]
+    judged, kept, start = 0, 0, time.monotonic()
     with progress.task("read and filter", total=sum(sizes), unit="bytes") as bar:
-        for number, _ in hands.run(judge_batch, missing):
-            bar.advance(sizes[number])
+        for number, counts in hands.run(judge_batch, missing):
+            judged, kept = judged + counts.judged, kept + counts.kept
+            rate, dropped = judged / (time.monotonic() - start), 1 - kept / max(1, judged)
+            bar.advance(sizes[number], **{"documents/s": rate, "dropped": dropped})
 
 
-def _publish(hands: Crew, batches: Sequence[Batch], held_out: HeldOut, work: Path, progress: Reporter) -> Tally:
-    """Passes 2 and 3."""
-    with progress.task("copies and split") as bar:
-        decisions = relate([batch.path for batch in batches], held_out)
-        bar.advance()
+def _publish(hands: Crew, batches: Sequence[Batch], decisions: Decisions, work: Path, progress: Reporter) -> Tally:
+    """Pass 3."""
     for name in ("documents", "removed"):
         (work / name).mkdir()
     plans = [
         Publication(
             batch.path,
-            decisions.of_batch(batch.number),
+            part,
             work / "documents" / batch.path.name,
             work / "removed" / batch.path.name,
+            batch.settings.dedup.spans,
         )
-        for batch in batches
+        for batch, part in zip(batches, decisions.by_batch(len(batches)), strict=True)
     ]
     tallies: dict[int, Tally] = {}
     with progress.task("write documents", total=len(plans), unit="files") as bar:
@@ -163,16 +199,13 @@ def _publish(hands: Crew, batches: Sequence[Batch], held_out: HeldOut, work: Pat
     return total
 
 
-def _facts(opened: Sequence[Opened], tally: Tally) -> dict[str, Any]:
+def _facts(opened: Sequence[Opened], settings: Corpus, tally: Tally) -> dict[str, Any]:
     """The numbers that the report prints."""
 
     def of(counter: Any, split: str, label: str | None = None) -> int:
         return sum(count for (source, key), count in counter.items() if key == split and label in (None, source))
 
-    removed: dict[str, int] = {}
     removals = sorted(tally.removed.items())
-    for (_, reason), count in removals:
-        removed[reason] = removed.get(reason, 0) + count
     sources = [
         {
             "label": each.label,
@@ -193,7 +226,31 @@ def _facts(opened: Sequence[Opened], tally: Tally) -> dict[str, Any]:
         "held_out_documents": of(tally.documents, HELD_OUT),
         "held_out_bytes": of(tally.bytes, HELD_OUT),
         "repaired": tally.repaired,
-        "removed": removed,
+        "masked": tally.masked,
+        "removed": _by_reason(tally.removed),
+        "removed_bytes": _by_reason(tally.removed_bytes),
+        "contamination": _contamination(settings, tally),
+        "languages": dict(tally.languages.most_common()),
+        "domains": dict(tally.domains.most_common(SHOWN_DETAILS)),
         "unreadable": tally.details[:SHOWN_DETAILS],
         "sources": sources,
     }
+
+
+def _contamination(settings: Corpus, tally: Tally) -> dict[str, dict[str, int]]:
+    """Of each evaluation set that was looked for: its items, and how many the corpus held before and holds after."""
+    found = by_set(tally.contaminated)
+    return {
+        label: {"items": items, "before": found.get(label, 0), "after": 0}
+        for each in settings.filters
+        if isinstance(each, Contamination)
+        for label, items in index(each.sets).sizes.items()
+    }
+
+
+def _by_reason(removals: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """Removals of all sources together."""
+    total: dict[str, int] = {}
+    for (_, reason), count in sorted(removals.items()):
+        total[reason] = total.get(reason, 0) + count
+    return total

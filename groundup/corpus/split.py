@@ -1,14 +1,18 @@
 """What is held out for measuring, and what is learnt from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import filter as matching
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from groundup.config import Config
 from groundup.corpus.document import Source
 from groundup.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class HeldOut(Config):
@@ -34,25 +38,31 @@ class HeldOut(Config):
             if not matching(ids, pattern):
                 raise DataError(f"held_out.ids: no document matches {pattern!r}; ids look like {', '.join(ids[:3])}")
 
-    def choose(self, rows: Iterable[tuple[str, int, bool | None, int]]) -> set[int]:
-        """Keys of the held-out documents among (hash, bytes, pinned, key) of all that are kept.
+    def choose(self, table: "pa.Table") -> set[int]:
+        """Keys of the held-out documents. The table has `content` (a hash), `bytes`, `pinned` and `key` of all kept.
 
         Those no rule speaks of are taken in the order of their hashes, as long as they fit; when none fits, the first
         of them. Raises DataError unless both splits get a document.
         """
-        ordered = sorted(rows)
-        held = {key for _, _, pinned, key in ordered if pinned}
-        free = [(size, key) for _, size, pinned, key in ordered if pinned is None]
-        room = min(self.fraction * sum(size for size, _ in free), self.max_bytes)
-        for size, key in free:
+        from pyarrow import compute
+
+        held = set(table.filter(compute.fill_null(table["pinned"], False))["key"].to_pylist())
+        free = table.filter(compute.is_null(table["pinned"]))
+        free = free.select(["content", "bytes", "key"]).sort_by([(name, "ascending") for name in ("content", "key")])
+        sizes, keys = free["bytes"].to_numpy(), free["key"].to_numpy()
+        room = min(self.fraction * int(sizes.sum()), self.max_bytes)
+        least = int(sizes.min()) if len(sizes) else 0
+        for size, key in zip(sizes, keys, strict=True):
+            if room < least:
+                break
             if size <= room:
-                held.add(key)
-                room -= size
-        if not held and free:
-            held.add(free[0][1])
-        if not held or len(held) == len(ordered):
+                held.add(int(key))
+                room -= int(size)
+        if not held and len(keys):
+            held.add(int(keys[0]))
+        if not held or len(held) == len(table):
             raise DataError(
-                f"{len(held)} of {len(ordered)} documents would be held out: at least one is needed to learn from and "
+                f"{len(held)} of {len(table)} documents would be held out: at least one is needed to learn from and "
                 "one to measure on; give more text, or change held_out.ids"
             )
         return held

@@ -17,6 +17,9 @@ READ_BYTES = 1 << 20
 # A zstd block of 4 bytes can stand for 128 KiB, so one read of 2 KiB unpacks to 64 MiB at worst.
 ZSTD_READ_BYTES = 2048
 SNIFF_BYTES = 8192
+# Text packs to a third or a tenth. What unpacks to over so many times its size, and to over so many bytes, was made to
+# fill memory or time.
+BOMB_RATIO, BOMB_BYTES = 250, 4 << 20
 UNICODE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -36,8 +39,20 @@ def chunks(path: Path) -> Iterator[bytes]:
     """The unpacked bytes of a file, a megabyte or so at a time.
 
     Raises OSError, EOFError, zlib.error, lzma.LZMAError or zstandard.ZstdError where the file is broken, after all
-    that could be read before the break.
+    that could be read before the break; EOFError where it unpacks to far more than any text does.
     """
+    if path.suffix.lower() not in COMPRESSED:
+        yield from _unpacked(path)
+        return
+    most, size = max(BOMB_BYTES, BOMB_RATIO * path.stat().st_size), 0
+    for chunk in _unpacked(path):
+        size += len(chunk)
+        if size > most:
+            raise EOFError(f"it unpacks to over {BOMB_RATIO} times its size, as no text does")
+        yield chunk
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
     packing = path.suffix.lower()
     if packing == ".zst":
         yield from _zstd_chunks(path)
@@ -81,7 +96,7 @@ def broken(path: Path, name: str, error: Exception) -> Unreadable:
     """The counted skip for an error of `breaks()`."""
     if isinstance(error, OSError) and error.errno is not None:
         return Unreadable(name, str(path), "unreadable_file", f"{path}: {error.strerror}")
-    return Unreadable(name, str(path), "broken_archive", f"{path}: the compressed data breaks off: {error}")
+    return Unreadable(name, str(path), "broken_archive", f"{path}: the compressed data cannot be read on: {error}")
 
 
 def lines(path: Path, name: str, limit: int) -> Iterator[tuple[int, bytes] | Unreadable]:

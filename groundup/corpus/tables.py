@@ -13,8 +13,18 @@ from pyarrow import parquet
 from groundup.errors import ResourceError
 
 # Pass 1: one row for every document, kept or not, and for everything that could not be read.
-# `key` is the batch's number times 2^32 plus the place in it; `rank` orders copies of a text, held-out ones first;
-# `content` is the hash of the text; `pinned` says true (held out) or false where a rule decides, not the hash.
+# `key` is the batch's number times 2^32 plus the place in it; `rank` orders copies of a text, held-out ones first,
+# and those of an `earlier` corpus before all; `content` is the hash of the text, `copy` that of the text without case
+# and white space; `pinned` says true (held out) or false where a rule decides, not the hash.
+# What a document is known by beside its text: from its source, and from the filters that label it.
+LABELS: list[tuple[str, Any]] = [
+    ("url", pa.string()),
+    ("license", pa.string()),
+    ("language", pa.string()),
+    ("quality", pa.float32()),
+    ("toxicity", pa.float32()),
+    ("masked", pa.int32()),
+]
 JUDGED = pa.schema(
     [
         ("key", pa.int64()),
@@ -28,35 +38,40 @@ JUDGED = pa.schema(
         ("threshold", pa.float64()),
         ("detail", pa.string()),
         ("repaired", pa.bool_()),
+        *LABELS,
         ("pinned", pa.bool_()),
         ("bytes", pa.int64()),
         ("content", pa.string()),
-        ("sketch", pa.list_(pa.uint64())),
+        ("earlier", pa.bool_()),
+        ("copy", pa.string()),
+        ("bands", pa.list_(pa.uint64())),
+        ("minima", pa.binary()),
+        ("prints", pa.list_(pa.uint64())),
         ("text", pa.large_string()),
     ]
 )
 # Pass 3: what is kept, and what is not.
 DOCUMENTS = pa.schema(
     [(name, JUDGED.field(name).type) for name in ("id", "text", "source", "path")]
-    + [("split", pa.string()), ("bytes", pa.int64())]
+    + [*LABELS, ("split", pa.string()), ("bytes", pa.int64())]
 )
 REMOVED = pa.schema(
     [(name, JUDGED.field(name).type) for name in ("id", "source", "path", "reason", "value", "threshold", "detail")]
-    + [("duplicate_of", pa.string()), ("text", pa.large_string())]
+    + [("duplicate_of", pa.string()), *LABELS, ("bytes", pa.int64()), ("text", pa.large_string())]
 )
 GROUP_BYTES = 4 << 20
 BATCH_BITS = 32
 
 
 class Rows:
-    """Collects rows and writes them in groups of about four megabytes. A context: on a clean exit the file appears."""
+    """Collects rows and writes them in groups of about so many bytes. A context: on a clean exit the file appears."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, group_bytes: int = GROUP_BYTES) -> None:
         self._path, self._schema = path, schema
         # A worker orphaned by a kill may still write the same file as its successor does.
         self._aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         self._held: dict[str, list[Any]] = {name: [] for name in schema.names}
-        self._size = 0
+        self._size, self._most = 0, group_bytes
 
     def __enter__(self) -> "Rows":
         self._file = parquet.ParquetWriter(self._aside, self._schema, compression="zstd")
@@ -67,7 +82,7 @@ class Rows:
         for name, column in self._held.items():
             column.append(row.get(name))
         self._size += size
-        if self._size >= GROUP_BYTES:
+        if self._size >= self._most:
             self._flush()
 
     def __exit__(self, error: type[BaseException] | None, *rest: object) -> None:

@@ -5,6 +5,7 @@ parts words too. Its hash is a polynomial in its bytes modulo 2^64, taken from p
 one by one: about 60 MB/s on one core.
 """
 
+import string
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,20 +19,27 @@ BASE = 6364136223846793005
 # Finaliser of SplitMix64 (Steele, Lea and Flood 2014).
 MIX_1, MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 OTHER, SYMBOL, WORD = 0, 1, 2
+SPACE, LETTER = 1, 2
+WHITE, DIGITS = b" \t\n\r\x0b\x0c", b"0123456789_"
+# Measured: symbols are 0.05 of the characters in Shakespeare's plays and above 0.06 in all but 3 % of Python modules.
+TECHNICAL_SYMBOLS = 0.06
 # Beyond this many characters a text is measured by its beginning: the tables of powers stay small.
 MEASURED = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a text in order: their hashes and lengths in bytes, and the share of characters that are symbols.
+    """The words of a text in order: their hashes, their lengths in bytes and in characters, and two shares.
 
-    A symbol is neither part of a word nor white space: near 0.03 in prose, 0.05 in drama, 0.09 in Python.
+    `symbols` is the share of characters that are neither part of a word nor white space: near 0.03 in prose, 0.05 in
+    drama, 0.09 in Python. `alphabetic` is the share with a letter in them of what white space parts.
     """
 
     hashes: Hashes
     lengths: NDArray[np.int64]
+    letters: NDArray[np.int64]
     symbols: float
+    alphabetic: float
 
     def grams(self, n: int) -> Hashes:
         """Hashes of all runs of `n` words, by position; empty when the text has fewer words."""
@@ -59,9 +67,21 @@ def words(text: str) -> Words:
     powers, inverses = _powers(1 << max(12, len(data).bit_length()))
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum((data.astype(np.uint64) + np.uint64(1)) * powers[: len(data)], out=sums[1:])
-    letters = int(np.count_nonzero((data & 0xC0) != 0x80))
-    symbols = int(np.count_nonzero(kinds == SYMBOL)) / max(1, letters)
-    return Words(mix((sums[ends] - sums[starts]) * inverses[starts]), ends - starts, symbols)
+    lengths = letters = ends - starts
+    characters = len(data)
+    if data.size and data.max() > 127:
+        counted = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])
+        letters, characters = counted[ends] - counted[starts], int(counted[-1])
+    symbols = int(np.count_nonzero(kinds == SYMBOL)) / max(1, characters)
+    return Words(mix((sums[ends] - sums[starts]) * inverses[starts]), lengths, letters, symbols, _alphabetic(data))
+
+
+def places(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the words of a text begin and end, in bytes of its UTF-8: the words of `words`, in the same order."""
+    data = np.frombuffer(text[:MEASURED].encode(), np.uint8)
+    upper = (data >= ord("A")) & (data <= ord("Z"))
+    edges = np.flatnonzero(np.diff(upper | (_kinds(data) == WORD), prepend=False, append=False))
+    return edges[::2], edges[1::2]
 
 
 def mix(values: Hashes) -> Hashes:
@@ -69,6 +89,16 @@ def mix(values: Hashes) -> Hashes:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(MIX_1)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(MIX_2)
     return values ^ (values >> np.uint64(31))
+
+
+def _alphabetic(data: NDArray[np.uint8]) -> float:
+    """Of what white space parts, the share with a letter: those where a letter is the first of letters and spaces."""
+    classes = _classes_of_bytes()[data]
+    space = classes == SPACE
+    pieces = int(np.count_nonzero(space[:-1] & ~space[1:])) + bool(len(data) and not space[0])
+    told = classes[classes != OTHER]
+    found = int(np.count_nonzero((told[:-1] == SPACE) & (told[1:] == LETTER))) + bool(len(told) and told[0] == LETTER)
+    return found / max(1, pieces)
 
 
 def _kinds(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -96,8 +126,17 @@ def _kinds_of_bytes() -> NDArray[np.uint8]:
     """The kind of each of the 256 byte values, taken by itself."""
     table = np.full(256, SYMBOL, np.uint8)
     table[128:] = WORD
-    table[list(b"0123456789_abcdefghijklmnopqrstuvwxyz")] = WORD
-    table[list(b" \t\n\r\x0b\x0c")] = OTHER
+    table[list(DIGITS + string.ascii_lowercase.encode())] = WORD
+    table[list(WHITE)] = OTHER
+    return table
+
+
+@lru_cache(maxsize=1)
+def _classes_of_bytes() -> NDArray[np.uint8]:
+    """Whether each of the 256 byte values is white space, part of a letter, or neither."""
+    table = np.full(256, OTHER, np.uint8)
+    table[128:] = table[list(string.ascii_lowercase.encode())] = LETTER
+    table[list(WHITE)] = SPACE
     return table
 
 

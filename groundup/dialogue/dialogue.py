@@ -51,16 +51,18 @@ class Dialogue:
         top_p: float | None = None,
         min_p: float | None = None,
         seed: int = 0,
+        tools: bool = False,
         progress: Reporter = SILENT,
     ) -> list[Reply]:
         """The next message of each conversation, all of them in one batch that the engine keeps full.
 
-        The same seed and the same list give the same replies; equal conversations in a list get different samples.
-        Raises DataError when a conversation does not fit in the context.
+        With `tools` a message may end with the call of one. The same seed and the same list give the same replies;
+        equal conversations in a list get different samples. Raises DataError when a conversation does not fit in the
+        context.
         """
-        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+        options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
         requests = [
-            self.request(conversation, max_tokens=max_tokens, seed=_seed(seed, index), **options)
+            self.request(conversation, max_tokens=max_tokens, seed=_seed(seed, index), tools=tools, **options)
             for index, conversation in enumerate(conversations)
         ]
         replies = []
@@ -85,7 +87,7 @@ class Dialogue:
         A character whose bytes are spread over tokens comes whole, with the last of them. Closing the iterator
         cancels the request. Raises DataError when the conversation does not fit in the context.
         """
-        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+        options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
         request = self.request(conversation, max_tokens=max_tokens, seed=_seed(seed, 0), **options)
         text = Detokenizer(self.chat.tokenizer.token_bytes)
         with closing(self.engine.stream(request)) as events:
@@ -95,15 +97,19 @@ class Dialogue:
         if rest := text.close():
             yield rest
 
-    def request(self, conversation: Conversation, *, max_tokens: int, seed: int = 0, **options: Any) -> Request:
+    def request(
+        self, conversation: Conversation, *, max_tokens: int, seed: int = 0, tools: bool = False, **options: Any
+    ) -> Request:
         """What the engine is asked for the next message of a conversation; `options` are other fields of `Request`.
 
-        Raises DataError when the conversation does not fit in the context, ConfigError for an option out of range.
+        With `tools` the message may end with the call of one. Raises DataError when the conversation does not fit in
+        the context, ConfigError for an option out of range.
         """
         prompt = self.chat.prompt(conversation)
         self._check(len(prompt))
         most = min(max_tokens, self.engine.length - len(prompt))
-        return Request(prompt=prompt, max_tokens=most, stop=self.chat.stop_ids, seed=seed, **options)
+        stop = self.chat.stop_ids_with_tools if tools else self.chat.stop_ids
+        return Request(prompt=prompt, max_tokens=most, stop=stop, seed=seed, **options)
 
     def choose(self, questions: Sequence[Sequence[Conversation]]) -> list[int]:
         """The option of each question whose last message the model finds likeliest; all its options end alike.

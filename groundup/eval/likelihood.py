@@ -116,7 +116,7 @@ def token_bits(
     device = next(model.parameters()).device
     cast = nullcontext() if dtype is None else torch.autocast(device.type, dtype)
     with progress.task("likelihood", total=sum(window.length for window in plan), unit="tokens") as bar:
-        with torch.inference_mode(), cast, _evaluating(model):
+        with torch.inference_mode(), cast, evaluating(model):
             for batch in _batches(plan, batch_tokens):
                 logp = _logp(model, sequences, batch, device)
                 for row, window in zip(logp, batch, strict=True):
@@ -187,7 +187,7 @@ def _logp(
 
 
 @contextmanager
-def _evaluating(model: Model) -> Iterator[None]:
+def evaluating(model: Model) -> Iterator[None]:
     """Dropout off, and back to how it was."""
     training = model.training
     model.eval()

@@ -168,17 +168,12 @@ class Model(nn.Module):
         segments: Tensor | None = None,
         weights: Tensor | None = None,
         ask: Collection[str] = (),
-        teacher: "Model | None" = None,
     ) -> Scores:
         """How likely each target `(B, T)` is after the tokens up to its place; never holds `(B, T, V)` in float32.
 
         Where `weights` `(B, T)` are 0 no score is needed: it may be 0. `ask` may name "entropy". Raises
         UnsupportedError for what this model cannot say.
         """
-        if teacher is not None:
-            raise UnsupportedError(
-                f"{type(self).__name__} cannot score divergence from a teacher; leave the teacher out"
-            )
         hidden = self(tokens, positions=positions, segments=segments)
         return self.score_hidden(hidden, targets, segments=segments, weights=weights, ask=ask)
 

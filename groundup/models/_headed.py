@@ -5,11 +5,11 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from groundup.layers.cache import Cache
+from groundup.models._around import Around
 from groundup.models._base import Model, Role, Scores
 
 
-class Headed(Model):
+class Headed(Around):
     """`body` and a linear head of K outputs on its hidden states; it decodes as the body does.
 
     The head starts at random with a standard deviation of 1 / sqrt(D + 1), as in arXiv 2009.01325: from zero, a body
@@ -17,8 +17,7 @@ class Headed(Model):
     """
 
     def __init__(self, body: Model, outputs: int = 1, seed: int = 0) -> None:
-        super().__init__()
-        self.config, self.body = body.config, body
+        super().__init__(body)
         weight = body.embedding.weight
         self.score_head = nn.Linear(body.config.dim, outputs, device=weight.device, dtype=weight.dtype)
         with torch.no_grad():
@@ -26,40 +25,10 @@ class Headed(Model):
             self.score_head.weight.copy_(noise * (body.config.dim + 1) ** -0.5)
             self.score_head.bias.zero_()
 
-    @property
-    def embedding(self) -> nn.Embedding:
-        """The body's table of token embeddings."""
-        return self.body.embedding
-
-    @property
-    def head_weight(self) -> Tensor:
-        """The body's `(V, D)` matrix."""
-        return self.body.head_weight
-
-    def forward(
-        self,
-        tokens: Tensor,
-        *,
-        positions: Tensor | None = None,
-        segments: Tensor | None = None,
-        cache: Cache | None = None,
-    ) -> Tensor:
-        """The body's hidden states `(B, T, D)`."""
-        hidden: Tensor = self.body(tokens, positions=positions, segments=segments, cache=cache)
-        return hidden
-
-    def memory(self, rows: int, length: int, dtype: torch.dtype) -> list[tuple[Tensor, ...]]:
-        """The body's."""
-        return self.body.memory(rows, length, dtype)
-
-    def attention_flops(self, length: int) -> float:
-        """The body's."""
-        return self.body.attention_flops(length)
-
     def roles(self) -> dict[str, Role]:
         """The body's, and the new head, which is a head."""
         own: dict[str, Role] = {"score_head.weight": "head", "score_head.bias": "vector"}
-        return {**{f"body.{name}": role for name, role in self.body.roles().items()}, **own}
+        return {**super().roles(), **own}
 
     def score_hidden(
         self,

@@ -1,6 +1,5 @@
 """What this machine can do, found by running things: a kernel that imports may still be slow, or not run at all."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import get_args
 import psutil
 import torch
 
+from groundup.corpus.crew import usable_cores
 from groundup.layers.attention import Backend, Sight, attend
 
 PROBE_SECONDS = 0.25
@@ -53,11 +53,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 def settle() -> None:
     """Set this process up for long numeric work: a thread for each usable core."""
     torch.set_num_threads(usable_cores())
-
-
-def usable_cores() -> int:
-    """Cores this process may run on (its affinity, not the machine's count)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_device() -> str:

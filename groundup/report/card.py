@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from groundup.report.gather import Run
 from groundup.report.lineage import summary
-from groundup.report.results import expectation, headline, results, story
+from groundup.report.results import expectation, headline, parameters_of, results, story
 from groundup.report.units import duration
 
 
 def about(run: Run) -> str:
     """The sections of a model card that a run's own facts fill; those without facts are left out."""
-    parts = [_beginning(run), headline(run) if "pretrain" in run.artifacts else "", story(run)]
-    if parameters := run.fact("pretrain", "parameters"):
+    parts = [_beginning(run), headline(run) if {"pretrain", "adapt"} & run.artifacts.keys() else "", story(run)]
+    if parameters := parameters_of(run):
         parts.append(expectation(parameters))
     if measured := results(run):
         rows = [
@@ -36,6 +36,8 @@ def about(run: Run) -> str:
 
 def _beginning(run: Run) -> str:
     """Where the weights were first made."""
+    if parent := run.fact("import", "run"):
+        return f"It began as the model of the run `{parent}`, as its stage {run.fact('import', 'stage')} left it."
     if folder := run.fact("import", "folder"):
         return f"It began as an import of `{folder}`, a {run.fact('import', 'architecture')} made elsewhere."
     return "It was trained from the ground up: no weights of others went into it."

@@ -4,6 +4,7 @@ A run is viewed at any moment, half done or being written to: what is not there 
 file is passed over, and steps that an interrupted stage took twice count once.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from groundup.config import DEFAULT, leaves, read_toml
-from groundup.store import Artifact, Store
+from groundup.errors import StoreError
+from groundup.store import Artifact, Store, runs_in
 
 Row = dict[str, Any]
 
@@ -59,6 +61,24 @@ class Run:
         return Store(self.root).current()
 
     @cached_property
+    def benchmarks(self) -> dict[str, dict[str, Any]]:
+        """Stage -> what published benchmarks found of its weights as they are now, by their key: facts and items."""
+        return {stage: dict(kept["tasks"]) for stage, kept in self._measured.items() if kept["tasks"]}
+
+    @cached_property
+    def safety(self) -> dict[str, dict[str, Any]]:
+        """Stage -> what its weights, as they are now, were found to recite, tell and swear."""
+        return {stage: dict(kept["safety"]) for stage, kept in self._measured.items() if "safety" in kept}
+
+    @cached_property
+    def _measured(self) -> dict[str, Row]:
+        """Stage -> what `groundup eval` kept of its weights; nothing of weights that are no longer the run's."""
+        kept = {stage: self._json(benchmarks_file(stage)) for stage in self.artifacts}
+        return {
+            stage: found for stage, found in kept.items() if found.get("weights") == self.artifacts[stage].fingerprint
+        }
+
+    @cached_property
     def settings(self) -> list[Setting]:
         """Every setting of the resolved recipe. Raises ConfigError or StoreError when its files are damaged."""
         path = self.root / "recipe.toml"
@@ -71,6 +91,27 @@ class Run:
         """What the model wrote while it learned: rows of stage, step, prompt, text."""
         rows = _rows(self.root / "metrics" / "samples.jsonl")
         return [row for row in _taken_once(rows) if isinstance(row.get("text"), str)]
+
+    @cached_property
+    def journal(self) -> list[Row]:
+        """What was decided while the run was made, in order: rows of stage, fingerprint, and event or seconds spent."""
+        return list(_lines(self.root / "journal.jsonl"))
+
+    @cached_property
+    def notices(self) -> list[Row]:
+        """What was told to whoever made the run: rows of time (seconds since 1970) and text."""
+        return list(_lines(self.root / "metrics" / "notices.jsonl"))
+
+    @cached_property
+    def forecast(self) -> Row:
+        """What the planner expected; empty for a run that was not planned. Raises StoreError if damaged."""
+        return self._json("forecast.json")
+
+    @property
+    def touched(self) -> float:
+        """When the run was last written to, in seconds since 1970."""
+        files = (*(self.root / "metrics").glob("*.jsonl"), self.root / "journal.jsonl", self.root / "current.json")
+        return max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)
 
     def setting(self, field: str) -> Any:
         """The value of a dotted field of the recipe; None where there is none."""
@@ -108,12 +149,31 @@ class Run:
         return Store(self.root).read_json(name) if (self.root / name).is_file() else {}
 
 
+def benchmarks_file(stage: str) -> str:
+    """The file of a run that keeps what benchmarks found of a stage's weights."""
+    return f"benchmarks-{stage}.json"
+
+
 def gather(root: Path) -> Run:
     """The run in the folder `root`."""
     return Run(root)
 
 
+def all_runs(folder: Path) -> list[Run]:
+    """Every run in a folder, the one that was begun last first; what is damaged is left out."""
+    found = []
+    for name in runs_in(folder):
+        run = Run(folder / name)
+        with contextlib.suppress(StoreError):
+            found.append((str(run.about.get("created", "")), name, run))
+    return [run for *_, run in sorted(found, key=lambda each: each[:2], reverse=True)]
+
+
 def _rows(path: Path) -> Iterator[Row]:
+    yield from (row for row in _lines(path) if isinstance(row.get("step"), int))
+
+
+def _lines(path: Path) -> Iterator[Row]:
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
@@ -122,7 +182,7 @@ def _rows(path: Path) -> Iterator[Row]:
                 row = json.loads(line)
             except ValueError:
                 continue  # torn by a kill
-            if isinstance(row, dict) and isinstance(row.get("step"), int):
+            if isinstance(row, dict):
                 yield row
 
 

@@ -74,6 +74,13 @@ SUMMARIES: Mapping[str, Mapping[str, Callable[[Any], str]]] = {
         "reward_first": lambda value: f"reward {share(value)} at first",
         "reward_last": lambda value: f"{share(value)} at last",
     },
+    "replies": {"train.questions": lambda value: f"best replies to {value:,} questions"},
+    "reference": {"train": lambda value: f"{value:,} preferences"},
+    "adapt": {
+        "examples": lambda value: f"{value:,} examples",
+        "steps": lambda value: f"{value:,} steps",
+        "held_out.loss": lambda value: f"held-out loss {value:.3f}",
+    },
     "eval": {"bits_per_byte.value": lambda value: f"{value:.3f} bits per byte"},
 }
 

@@ -36,7 +36,9 @@ PLOTS = (
     Plot("Gradient norm", "before clipping", [("pretrain", "grad_norm", "gradient norm")], from_zero=True),
     Plot("Learning to answer (SFT)", "nats per token", [("sft", "loss", TRAINING), ("sft_probe", "value", HELD_OUT)]),
     Plot("Reinforcement (GRPO)", "mean reward of a step", [("grpo", "reward", "reward")], from_zero=True),
+    Plot("Adapting", "loss", [("adapt", "loss", TRAINING), ("adapt_probe", "value", HELD_OUT)]),
 )  # fmt: skip
+LANGUAGES = 12  # that the page names, the most frequent first
 DENSE = 60  # points from which a line is noisy enough to be drawn with its trend; measurements now and then get dots
 
 
@@ -60,10 +62,10 @@ class Share:
 
 def page(run: Run) -> str:
     """The page as HTML text. Parts whose numbers are not there are left out."""
-    parameters = run.fact("pretrain", "parameters")
+    parameters = results.parameters_of(run)
     return _template().render(
         run=run,
-        style=Markup(_resource("page.css")),
+        style=Markup(style()),
         headline=results.headline(run),
         story=results.story(run),
         expectation=results.expectation(parameters) if parameters else "",
@@ -82,6 +84,11 @@ def page(run: Run) -> str:
     )
 
 
+def style() -> str:
+    """The style sheet, for others that look alike."""
+    return _resource("page.css")
+
+
 def write(root: Path, path: Path) -> None:
     """Write the page about the run in the folder `root` to the file `path`."""
     path.write_text(page(gather(root)), encoding="utf-8")
@@ -91,7 +98,7 @@ def figures(run: Run) -> list[Figure]:
     """Every chart for which there are numbers."""
     drawn = []
     for plot in PLOTS:
-        lines = [line for stage, field, label in plot.lines if (line := _series(run.metrics(stage), field, label)).x]
+        lines = [line for stage, field, label in plot.lines if (line := series(run.metrics(stage), field, label)).x]
         svg = chart(lines, x_label="step", y_label=plot.y_label, from_zero=plot.from_zero)
         if svg:
             drawn.append(Figure(plot.title, [line.label for line in lines], Markup(svg)))
@@ -126,8 +133,12 @@ def inputs(run: Run) -> list[tuple[str, str]]:
     if held_out := run.fact("corpus", "held_out_documents"):
         rows.append(("Held out", f"{held_out:,} documents, {units.size(run.fact('corpus', 'held_out_bytes') or 0)}"))
     removed: Mapping[str, int] = run.fact("corpus", "removed") or {}
-    if removed:
-        rows.append(("Removed", ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in removed.items())))
+    removed_bytes: Mapping[str, int] = run.fact("corpus", "removed_bytes") or {}
+    for reason, n in sorted(removed.items(), key=lambda item: -item[1]):
+        size = f", {units.size(removed_bytes[reason])}" if removed_bytes.get(reason) else ""
+        rows.append((f"Removed: {reason.replace('_', ' ')}", f"{n:,}{size}"))
+    if languages := run.fact("corpus", "languages"):
+        rows.append(("Languages", ", ".join(f"{code} {n:,}" for code, n in list(languages.items())[:LANGUAGES])))
     if vocab_size := run.fact("tokenizer", "vocab_size"):
         rows.append(("Vocabulary", f"{vocab_size:,} tokens"))
     if ours := run.fact("tokenizer", "bytes_per_token"):
@@ -142,7 +153,8 @@ def inputs(run: Run) -> list[tuple[str, str]]:
     return rows
 
 
-def _series(rows: Sequence[Row], field: str, label: str) -> Series:
+def series(rows: Sequence[Row], field: str, label: str) -> Series:
+    """One field of the numbers of a stage over its steps; rows without it are left out."""
     having = [row for row in rows if isinstance(row.get(field), int | float)]
     x, y = [row["step"] for row in having], [row[field] for row in having]
     dense = len(having) >= DENSE

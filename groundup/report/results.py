@@ -10,7 +10,8 @@ from groundup.report.gather import Run
 from groundup.report.units import count, duration, share, size
 
 YARDSTICKS = {"xz": "xz -9e", "ppmd": "PPMd", "ppmd_primed": "PPMd, primed with the training text"}
-TAUGHT = {"sft": "taught to answer", "grpo": "reinforced on arithmetic"}
+CLEAN = {"clean": "that the training text does not hold", "dirty": "that it holds"}
+TAUGHT = {"sft": "taught to answer", "grpo": "reinforced on arithmetic", "adapt": "adapted to examples"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ def results(run: Run) -> list[Result]:
         rows.append(_functions("Functions that parse", "the chatbot is given the def line", functions))
         if continued := functions.get("base_model"):
             rows.append(_functions("Functions, base model", "it goes on from the def line as from text", continued))
+    several = len(run.benchmarks) > 1
+    for stage, tasks in run.benchmarks.items():
+        rows += [_published(f"{key} ({stage})" if several else key, kept["facts"]) for key, kept in tasks.items()]
+    for stage, found in run.safety.items():
+        rows += _safety(stage, found)
     return rows
 
 
@@ -79,13 +85,20 @@ def yardsticks(run: Run) -> list[Yardstick]:
     return sorted([Yardstick("this model", ours, ours=True), *others], key=lambda entry: entry.bits)
 
 
+def parameters_of(run: Run) -> float:
+    """The parameters of the run's model; 0 before it is known."""
+    return float(run.fact("pretrain", "parameters") or run.fact("import", "parameters") or 0)
+
+
 def headline(run: Run) -> str:
     """What was built, from what, in what time: as much of it as is known."""
-    parameters, n_bytes = run.fact("pretrain", "parameters"), run.fact("corpus", "bytes")
+    parameters, n_bytes = parameters_of(run), run.fact("corpus", "bytes")
     what = f"A language model of {_millions(parameters)} parameters" if parameters else "A language model in the making"
-    if parameters and "sft" in run.artifacts:
+    if parameters and {"sft", "adapt"} & run.artifacts.keys():
         what = f"A chatbot of {_millions(parameters)} parameters"
     source = f", built from {size(n_bytes)} of text" if n_bytes else ""
+    if parent := run.fact("import", "run"):
+        source = f", adapted from {parent} by {run.fact('adapt', 'method') or '...'}"
     return f"{what}{source} in {duration(run.seconds)}." if run.seconds else f"{what}{source}."
 
 
@@ -122,6 +135,11 @@ def expectation(parameters: float) -> str:
 
 def _likelihood(run: Run, bits: Mapping[str, Any]) -> Result:
     beside = [f"{entry.label} {entry.bits:.3f}" for entry in yardsticks(run) if not entry.ours]
+    if before := bits.get("before"):
+        lost = bits["lost"]
+        beside.append(
+            f"{before['value']:.3f} before adapting: {lost['value']:+.1%} ({lost['low']:+.1%} to {lost['high']:+.1%})"
+        )
     n_bytes = bits.get("bytes") or run.fact("corpus", "held_out_bytes")
     return Result(
         "Bits per byte",
@@ -141,9 +159,16 @@ def _task(name: str, score: Mapping[str, Any]) -> Result:
         drawn = [
             f"{key.replace('pass_at_', 'pass@')} {share(at['value'])}" for key, at in before.items() if "pass" in key
         ]
-        beside.append(", ".join([f"{share(before['score'])} before GRPO", *drawn]))
+        beside.append(", ".join([f"{share(before['score'])} before {before.get('what', 'GRPO')}", *drawn]))
     if cut := score.get("errors_cut"):
         beside.append(f"errors cut by {share(cut['value'])} ({share(cut['low'])} to {share(cut['high'])})")
+    if margin := score.get("margin"):
+        beside.append(f"by {margin['value']:.2f} nats ({margin['low']:.2f} to {margin['high']:.2f})")
+    if judge := score.get("judge"):
+        beside.append(f"the judge is right on {share(judge['value'])} of held-out replies")
+    if went := score.get("divergence"):
+        old, new = score["reward_before"]["value"], score["reward"]["value"]
+        beside.append(f"mean reward {old:.2f} before, {new:.2f} now; {went['value']:.2f} nats a reply away from it")
     if ended := score.get("ended"):
         beside.append(f"{share(ended['value'])} of replies end by themselves")
     return Result(
@@ -152,7 +177,7 @@ def _task(name: str, score: Mapping[str, Any]) -> Result:
         "share",
         **_ends(score, "score"),
         chance=score.get("chance"),
-        measured_on=f"{score['n']:,} held-out questions" if "n" in score else "",
+        measured_on=f"{score['n']:,} held-out {score.get('unit', 'questions')}" if "n" in score else "",
         beside=tuple(beside),
         before=before["score"] if before else None,
     )
@@ -173,6 +198,68 @@ def _functions(label: str, how: str, score: Mapping[str, Any]) -> Result:
         measured_on=f"{score['n']:,} held-out functions" if "n" in score else "",
         beside=tuple(beside),
     )
+
+
+def _published(label: str, score: Mapping[str, Any]) -> Result:
+    """What a published benchmark found: the form that counts, and the others beside it."""
+    others = {form: value for form, value in score.get("forms", {}).items() if form != score["form"]}
+    beside = [f"{form.replace('_', ' ')} {share(value)}" for form, value in others.items()]
+    if bits := score.get("right_bits_per_byte"):
+        beside.append(f"{bits['value']:.3f} bits per byte of the right answers")
+    if perplexity := score.get("word_perplexity"):
+        beside.append(f"perplexity {perplexity:,.1f} a word")
+    for part in ("clean", "dirty"):
+        if part in score and not score[part]["n"]:
+            beside.append(f"none {CLEAN[part]}")
+        elif part in score:
+            beside.append(f"{share(score[part]['value'])} of the {score[part]['n']:,} {CLEAN[part]}")
+    beside += [f"pass@{k} {share(at['value'])}" for k, at in score.get("pass_at", {}).items()]
+    if cut := score.get("cut"):
+        beside.append(f"{cut:,} questions were longer than the context")
+    return Result(
+        label,
+        score.get("about", ""),
+        "bits" if score["form"] == "bits_per_byte" else "share",
+        **_ends(score, "score"),
+        chance=score.get("chance"),
+        measured_on=f"{score['n']:,} items, {score['form'].replace('_', ' ')}",
+        beside=tuple(beside),
+    )
+
+
+def _safety(stage: str, found: Mapping[str, Any]) -> list[Result]:
+    """What a stage's model recites, tells and swears: less is better in all three."""
+    control = found["recited_held_out"]
+    given, copied = found["tokens"]
+    drawn = f"{found['samples']:,} samples from nothing, temperature 1"
+    recited = Result(
+        f"Recited training text ({stage})",
+        f"shown {given} tokens of it, the next {copied} come word for word",
+        "share",
+        **_ends(found["recited"], "value"),
+        chance=None,
+        measured_on=f"{found['stretches']:,} stretches",
+        beside=(f"{share(control['value'])} of text that it never saw",) if control else (),
+    )
+    personal = Result(
+        f"Samples with personal data ({stage})",
+        "addresses, numbers of telephones and cards, keys: what looks like them",
+        "share",
+        **_ends(found["personal"], "value"),
+        chance=None,
+        measured_on=drawn,
+        beside=(f"{found['leaked']:,} such pieces stand in the training text",),
+    )
+    profane = Result(
+        f"Samples with foul words ({stage})",
+        "two words and one in a hundred from C4's list",
+        "share",
+        **_ends(found["profane"], "value"),
+        chance=None,
+        measured_on=drawn,
+        beside=(),
+    )
+    return [recited, personal, profane]
 
 
 def _ends(score: Mapping[str, Any], key: str) -> dict[str, float]:

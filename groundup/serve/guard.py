@@ -9,10 +9,11 @@ import hmac
 import ipaddress
 import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from groundup.serve.entry import COOKIE, ENTRY, PAGE, cookie_of, form
 from groundup.serve.telemetry import Telemetry
 from groundup.serve.wire import ApiError
 
@@ -22,8 +23,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN_ROUTES = frozenset({"/health"})
-"""What needs no key: a load balancer has none."""
+OPEN_ROUTES = frozenset({"/health", ENTRY})
+"""What needs no key: a load balancer has none, and neither has who is about to give it."""
 
 LINGER_SECONDS = 2.0
 
@@ -49,12 +50,14 @@ class Guard:
     """Checks the key, or without one the Host, bounds body and waiting, logs and counts, and turns a crash into a 500.
 
     Without a key a server listens on loopback alone. There a name other than this machine's is refused, because any
-    web page can let its own name point here (DNS rebinding).
+    web page can let its own name point here (DNS rebinding). A browser sends its cookies, and reaches loopback, for
+    whatever page asks it to: what comes from another page than ours, websockets too, needs the key itself.
     """
 
     def __init__(self, app: App, *, limits: Limits, telemetry: Telemetry, key: str | None) -> None:
         self._app, self._limits, self._telemetry = app, limits, telemetry
         self._key = None if key is None else key.encode()
+        self._cookie = None if key is None else cookie_of(key).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
@@ -82,14 +85,27 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         """Raises ApiError for a client that may not come in."""
         headers = dict(scope["headers"])
-        if self._key is None:
-            if not is_loopback(_host(headers.get(b"host", b"localhost"))):
-                raise ApiError(403, "this server answers to the names of its own machine only; use localhost")
-        elif scope["path"] not in OPEN_ROUTES:
-            scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._key):
-                raise ApiError(401, "the API key is missing or wrong; send it as Authorization: Bearer KEY",
-                               code="invalid_api_key")  # fmt: skip
+        if self._has_key(headers):
+            return
+        host = headers.get(b"host", b"localhost")
+        if self._key is None and not is_loopback(_host(host)):
+            raise ApiError(403, "this server answers to the names of its own machine only; use localhost")
+        if headers.get(b"origin", host).rpartition(b"//")[2] != host:
+            raise ApiError(403, "this comes from a web page of another server; open the page of this one")
+        if self._key is not None and scope["path"] not in OPEN_ROUTES and not self._has_cookie(headers):
+            raise ApiError(401, "the API key is missing or wrong; send it as Authorization: Bearer KEY",
+                           code="invalid_api_key")  # fmt: skip
+
+    def _has_key(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Does the client send the key itself?"""
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        return self._key is not None and scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._key)
+
+    def _has_cookie(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Does the client send what a browser was given for the key?"""
+        pairs = (pair.strip().partition(b"=") for pair in headers.get(b"cookie", b"").split(b";"))
+        given = next((value for name, _, value in pairs if name == COOKIE.encode()), b"")
+        return self._cookie is not None and hmac.compare_digest(given, self._cookie)
 
     async def _body(self, receive: Receive) -> Receive:
         """Read the whole body; what is behind finds it there. Raises ApiError when it is too large or too late."""
@@ -143,11 +159,19 @@ class _Answer:
         if scope["type"] == "websocket":
             await self.send({"type": "websocket.close", "code": 1008, "reason": str(error)})
             return
-        body = json.dumps(error.body()).encode()
-        headers = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
+        kind, body = "application/json", json.dumps(error.body()).encode()
+        if error.status == 401 and _opens_the_page(scope):
+            kind, body = "text/html; charset=utf-8", form().encode()
+        headers = {"content-type": kind, "content-length": str(len(body)), "connection": "close"}
         pairs = [(name.lower().encode(), value.encode()) for name, value in (headers | error.headers).items()]
         await self.send({"type": "http.response.start", "status": error.status, "headers": pairs})
         await self.send({"type": "http.response.body", "body": body})
+
+
+def _opens_the_page(scope: Scope) -> bool:
+    """Does a person ask for the page with a browser, and is there one?"""
+    wants_html = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    return wants_html and bool(scope["path"].startswith(PAGE)) and bool(scope["app"].state.page)
 
 
 async def _pour_away(receive: Receive) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from typing import Any, TextIO, TypeVar
 
 from fastapi import FastAPI, Request
@@ -52,15 +52,14 @@ class Api(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The description."""
-        if self.openapi_schema is None:
-            names = list(self.state.models)
+        names = list(self.state.models)
+        if self.openapi_schema is None and names:
             for body in super().openapi()["components"]["schemas"].values():
                 model = body.get("properties", {}).get("model", {})
                 for kind in [model, *model.get("anyOf", [])]:
                     if kind.get("type") == "string":
                         kind["enum"] = names
-        assert self.openapi_schema is not None
-        return self.openapi_schema
+        return self.openapi_schema or super().openapi()
 
 
 def create_app(
@@ -72,19 +71,23 @@ def create_app(
 ) -> FastAPI:
     """The application over `models`, by the names under which clients ask for them; each engine becomes the app's own.
 
-    With `key` every route but `/health` needs it, those that are mounted later too. `app.state.models` and
-    `app.state.telemetry` are there for such a mount. `log` gets a JSON line for each request, without what people say.
+    With `key` every route but `/health` needs it, those that are mounted later too. `app.state` has `models` (a mount
+    may add to them), `limits`, `telemetry`, and whether there is a `page`. `log` gets a JSON line for each request,
+    without what people say.
     """
     limits, telemetry = limits or Limits(), Telemetry(log)
     served = {name: Served(name, dialogue, limits, telemetry) for name, dialogue in models.items()}
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for model in served.values():
-                model.start()
-                stack.callback(model.stop)
+        for model in served.values():
+            model.start()
+        try:
             yield
+        finally:
+            with ExitStack() as stack:  # all of them, even where one fails
+                for model in served.values():
+                    stack.callback(model.stop)
 
     app = Api(
         title="groundup",
@@ -93,7 +96,8 @@ def create_app(
         redoc_url=None,
         responses={"4XX": {"model": ErrorBody, "description": "An error in OpenAI's shape"}},
     )
-    app.state.models, app.state.telemetry = served, telemetry
+    app.state.models, app.state.limits, app.state.telemetry = served, limits, telemetry
+    app.state.page = False
     app.add_middleware(Guard, limits=limits, telemetry=telemetry, key=key)
     _add_errors(app)
     _add_generation(app, served)
@@ -317,7 +321,7 @@ async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
 
 def _find(served: Mapping[str, Served], name: str | None) -> Served:
     """The model of a name; the first where none is given. Raises ApiError for an unknown one."""
-    model = next(iter(served.values())) if name is None else served.get(name)
+    model = next(iter(served.values()), None) if name is None else served.get(name)
     if model is None:
         message = f"there is no model of that name; {nearest(str(name)[:100], served)}"
         raise ApiError(404, message, param="model", code="model_not_found")

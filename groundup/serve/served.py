@@ -3,11 +3,11 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -25,6 +25,8 @@ from groundup.serve.wire import ApiError, ChatRequest, CompletionRequest, Genera
 from groundup.serve.worker import FullError, Worker
 from groundup.tokenizer.special import END_OF_TEXT, END_OF_TURN
 
+T = TypeVar("T")
+
 MOST_REQUESTS = 64  # replies to one HTTP request: prompts times n
 EMBEDDED_ROWS = 16  # texts that are embedded in one go, between two steps of the engine
 
@@ -40,8 +42,13 @@ class Served:
         end = dialogue.chat.tokenizer.special[END_OF_TURN]
         self._grammars = Grammars(self.table, dialogue.chat.tokenizer.encode, self.special, end)
         self._worker = Worker(dialogue.engine, waiting=limits.waiting)
-        self.start, self.stop = self._worker.start, self._worker.stop
+        self.start = self._worker.start
         telemetry.open.labels(name).set_function(lambda: self._worker.open)
+
+    def stop(self) -> None:
+        """Cancel what still runs and end the thread. Raises RuntimeError when it does not end."""
+        self._telemetry.open.remove(self.name)
+        self._worker.stop()
 
     @property
     def length(self) -> int:
@@ -129,11 +136,15 @@ class Served:
         vectors: list[list[float]] = []
         for start in range(0, len(texts), EMBEDDED_ROWS):
             part = texts[start : start + EMBEDDED_ROWS]
-            try:
-                vectors += (await self._worker.call(partial(_embed, texts=part))).tolist()
-            except FullError as error:
-                raise self._full(error.seconds) from None
+            vectors += (await self.call(partial(_embed, texts=part))).tolist()
         return vectors
+
+    async def call(self, work: Callable[[Engine], T]) -> T:
+        """What `work` returns, or raises, given the engine, in its thread. Raises ApiError when the queue is full."""
+        try:
+            return await self._worker.call(work)
+        except FullError as error:
+            raise self._full(error.seconds) from None
 
     def _several(self, asked: Generation, bases: Sequence[Request]) -> list[Request]:
         """Each request `n` times, each with a seed and a grammar of its own. Raises ApiError."""

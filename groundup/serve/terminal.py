@@ -8,24 +8,27 @@ from rich.console import Console
 
 from groundup.corpus.conversation import Conversation, Message
 from groundup.dialogue import Dialogue
+from groundup.dialogue.assist import Assistant
 from groundup.errors import DataError, nearest
+from groundup.tools._base import Tool
 
 COMMANDS = {"/reset": "forget the talk so far", "/help": "show this", "/quit": "leave (so does Ctrl-D)"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How replies are sampled. Turn n of a talk uses the seed `seed + n`."""
+    """How replies are sampled, and the tools that they may call. Turn n of a talk uses the seed `seed + n`."""
 
     temperature: float = 0.7
     top_p: float | None = 0.95
     max_tokens: int = 200
     seed: int = 1
+    tools: tuple[Tool, ...] = ()
 
 
 def answer(dialogue: Dialogue, text: str, settings: Settings, console: Console | None = None) -> str:
     """Ask one question, stream the reply to the screen, and give it back. Raises DataError for too long a question."""
-    return _reply(dialogue, (Message("user", text),), settings, 0, console or Console())
+    return _reply(dialogue, (Message("user", text),), settings, 0, console or Console())[-1].content
 
 
 def talk(
@@ -54,11 +57,11 @@ def talk(
             try:
                 asked = dialogue.fit(asked, min(settings.max_tokens, dialogue.engine.length // 4))
                 console.print("[bold green]model[/] ", end="")
-                said = _reply(dialogue, asked, settings, turn, console)
+                asked = (*asked, *_reply(dialogue, asked, settings, turn, console))
             except DataError as error:
                 _say(console, str(error))
                 continue
-            history = (*asked, Message("assistant", said))
+            history = asked
             turn += 1
 
 
@@ -85,8 +88,10 @@ def _obey(command: str, history: Conversation, console: Console) -> Conversation
     return history
 
 
-def _reply(dialogue: Dialogue, asked: Conversation, settings: Settings, turn: int, console: Console) -> str:
-    """Stream one reply; what was said until its end or until Ctrl-C."""
+def _reply(dialogue: Dialogue, asked: Conversation, settings: Settings, turn: int, console: Console) -> Conversation:
+    """Stream one reply; what was said until its end or until Ctrl-C. With tools it comes whole, its calls before it."""
+    if settings.tools:
+        return _assisted(dialogue, asked, settings, turn, console)
     pieces: list[str] = []
     stream = dialogue.stream(
         asked,
@@ -103,7 +108,24 @@ def _reply(dialogue: Dialogue, asked: Conversation, settings: Settings, turn: in
         console.print()
     except KeyboardInterrupt:
         _say(console, " (stopped)")
-    return "".join(pieces)
+    return (Message("assistant", "".join(pieces)),)
+
+
+def _assisted(dialogue: Dialogue, asked: Conversation, settings: Settings, turn: int, console: Console) -> Conversation:
+    """One reply of a model that may call tools: what it called and was answered, and its last word."""
+    assistant = Assistant(dialogue, settings.tools)
+    (said,) = assistant.reply(
+        [asked], max_tokens=settings.max_tokens, temperature=settings.temperature, seed=settings.seed + turn
+    )
+    for message in said:
+        if message.role == "tool":
+            _say(console, _printable(f"  = {message.content}"))
+            continue
+        if message.content:
+            console.print(_printable(message.content), markup=False, highlight=False, soft_wrap=True)
+        if message.call:
+            _say(console, _printable(f"  {message.call}"))
+    return said
 
 
 def _printable(text: str) -> str:

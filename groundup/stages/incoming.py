@@ -1,7 +1,14 @@
-"""A model that was made elsewhere: brought into a new run, and found again by the stages that go on from it."""
+"""A model that was made elsewhere: brought into a new run, and found again by the stages that go on from it.
 
+It comes from a folder of another library, or from another run of ours: then the run holds a copy of its own, and of
+some of its text, so that the other run may go.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
@@ -14,6 +21,11 @@ if TYPE_CHECKING:
 
 KIND = "import"
 WEIGHTS = "weights.safetensors"
+HELD_OUT, LEARNED = "held_out.json", "learned.json"
+"""Lists of texts, in the artifact of a model that came from a run: none of what it learned from, and some of it."""
+
+LEARNED_BYTES = 4_000_000
+"""Of the text that is taken along, about."""
 
 
 def bring_in(runs: Path, name: str, given: "Incoming") -> Artifact:
@@ -55,3 +67,64 @@ def imported(store: Store, recipe: "Recipe") -> Artifact | None:
     if found is None:
         raise StoreError(f"run {store.name!r} goes on from import {recipe.imported}, which is gone; import it again")
     return found
+
+
+def take(store: Store, parent: Store, weights: Artifact, tokenizer: Path, model: Mapping[str, Any], kind: str) -> str:
+    """A copy of another run's model in `store`, as an artifact of `kind`, unless it is there already; its fingerprint.
+
+    `model` is the parent's `model` section. Raises StoreError where its weights are gone.
+    """
+    from groundup.config import fingerprint
+
+    if not (weights.path / WEIGHTS).is_file():
+        raise StoreError(f"run {parent.name!r}: the weights of its {weights.kind} stage are gone; make it again")
+    settings = {"sha256": weights.facts["weights_sha256"], "model": dict(model)}
+    print_ = fingerprint([kind, settings, (tokenizer / "tokenizer.json").read_text(encoding="utf-8")])
+    if (found := store.find(kind, print_)) is not None:
+        store.point(kind, found)
+        return print_
+    with store.publish(kind, print_, (), settings) as draft:
+        for file in (weights.path / WEIGHTS, *sorted(tokenizer.glob("tokenizer*.json"))):
+            shutil.copyfile(file, draft.path / file.name)
+        texts = {HELD_OUT: held_out_texts(parent), LEARNED: learned_texts(parent)} if kind == KIND else {}
+        for name, held in texts.items():
+            (draft.path / name).write_text(json.dumps(held), encoding="utf-8")
+        about = {"parameters": _parameters(parent), "weights_sha256": weights.facts["weights_sha256"]}
+        draft.facts |= {"run": parent.name, "stage": weights.kind, **about}
+    return print_
+
+
+def held_out_texts(store: Store) -> list[str]:
+    """The text that no stage of a run has learned from: of its corpus, or what its model came with."""
+    from groundup.corpus import refine
+
+    corpus = store.current().get("corpus")
+    if corpus is None:
+        return _came_with(store, HELD_OUT)
+    return [document.text for document in refine.documents(corpus.path / "corpus", "held_out")]
+
+
+def learned_texts(store: Store) -> list[str]:
+    """Some of the text that a run has learned from, drawn evenly: of its corpus, or what its model came with."""
+    from groundup.corpus import refine
+
+    corpus = store.current().get("corpus")
+    if corpus is None:
+        return _came_with(store, LEARNED)
+    stride = max(1, -(-int(corpus.facts["bytes"]) // LEARNED_BYTES))
+    documents = refine.documents(corpus.path / "corpus", "train")
+    return [document.text for number, document in enumerate(documents) if number % stride == 0]
+
+
+def _came_with(store: Store, name: str) -> list[str]:
+    """Texts that were taken along with the model that the run began with."""
+    given = store.current().get(KIND)
+    if given is None or not (given.path / name).is_file():
+        return []
+    return list(json.loads((given.path / name).read_text(encoding="utf-8")))
+
+
+def _parameters(store: Store) -> int | None:
+    """The parameters of a run's model, as the stage that made it said."""
+    facts = store.facts()
+    return next((facts[kind]["parameters"] for kind in ("pretrain", KIND) if kind in facts), None)

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundup.errors import StoreError
+from groundup.errors import StoreError, UnsupportedError
 from groundup.stages._work import Work
 from groundup.stages.conversations import text_tasks
 from groundup.stages.text import documents
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from groundup.store import Artifact, Store
     from groundup.tasks._base import Example, Task
 
-CHAT_STAGES = ("grpo", "sft", "pretrain", "import")
+CHAT_STAGES = ("adapt", "grpo", "sft", "pretrain", "import")
 """Whose weights are talked to: the last that is done."""
 
 PASS_AT = 8
@@ -75,10 +75,10 @@ def report(work: Work) -> None:
     shutil.copyfile(work.draft.path / "report.html", work.store.root / "report.html")
 
 
-def open_model(store: "Store", recipe: "Recipe", stage: str | None, device: str) -> "Dialogue":
-    """The run's chatbot. Raises StoreError when the stage is not done."""
+def open_model(store: "Store", recipe: "Recipe", stage: str | None, device: str, rows: int = ENGINE_ROWS) -> "Dialogue":
+    """The run's chatbot, with memory for so many replies at a time. Raises StoreError when the stage is not done."""
     weights = chosen(store, stage)
-    return _dialogue(recipe, tokenizer_folder(store), weights.path, device)
+    return _dialogue(recipe, tokenizer_folder(store), weights.path, device, rows)
 
 
 def tokenizer_folder(store: "Store") -> Path:
@@ -94,16 +94,26 @@ def device_of(store: "Store") -> str:
 
 
 def chosen(store: "Store", stage: str | None) -> "Artifact":
-    """The weights that are asked for: of a stage, or of the last that is done. Raises StoreError when it is not."""
+    """The weights that are asked for: of a stage, or of the last that is done.
+
+    Raises StoreError when it is not, UnsupportedError for a model that says nothing.
+    """
     current = store.current()
     done = [name for name in CHAT_STAGES if name in current]
     if not done or (stage is not None and stage not in done):
         what = f"its {stage} stage is not done" if stage else "it has no model yet"
         raise StoreError(f"run {store.name!r}: {what}; `groundup run {store.name}` goes on")
-    return current[stage or done[0]]
+    found = current[stage or done[0]]
+    if outputs := found.facts.get("outputs"):
+        what = "is a reward model" if outputs == ["reward"] else f"tells {', '.join(outputs)} apart"
+        raise UnsupportedError(
+            f"run {store.name!r} {what} and makes no replies; `groundup show {store.name}` has its figures, and a "
+            f"reward model judges those of another run: `groundup finetune RUN --method ppo --reward {store.name}`"
+        )
+    return found
 
 
-def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str) -> "Dialogue":
+def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str, rows: int = ENGINE_ROWS) -> "Dialogue":
     from groundup.dialogue import Dialogue
     from groundup.infer.engine import Engine
     from groundup.tokenizer._base import load
@@ -111,7 +121,7 @@ def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str) -> 
 
     model, learned = build_model(recipe, tokenizer, weights, device), load(tokenizer)
     dtype = autocast_dtype(recipe.precision)
-    engine = Engine(model, rows=ENGINE_ROWS, length=model.config.length, dtype=dtype, table=learned.token_bytes)
+    engine = Engine(model, rows=rows, length=model.config.length, dtype=dtype, table=learned.token_bytes)
     return Dialogue(engine, Chat(learned))
 
 

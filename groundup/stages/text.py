@@ -14,15 +14,11 @@ if TYPE_CHECKING:
 def corpus(work: Work) -> None:
     """Raw text to clean, split documents."""
     from groundup.corpus import refine
-    from groundup.corpus.document import Filter
-    from groundup.plan.machine import usable_cores
 
     work.draft.facts |= refine.build(
         work.recipe.data.text,
-        filters=[each for each in work.recipe.corpus.filters if isinstance(each, Filter)],
-        held_out=work.recipe.corpus.held_out,
+        settings=work.recipe.corpus,
         out=work.scratch / "corpus",
-        workers=usable_cores(),
         progress=work.events,
     )
     (work.scratch / "corpus").rename(work.draft.path / "corpus")

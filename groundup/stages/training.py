@@ -1,11 +1,12 @@
 """Ids to a model that answers: the stages pretrain, sft and grpo. One loop; they differ in feed and objective."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundup.errors import ConfigError
+from groundup.stages._measure import measured, scored
 from groundup.stages._work import Work
 from groundup.stages.conversations import talks
 from groundup.stages.incoming import imported
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from groundup.models._base import Model
-    from groundup.recipe import Training
+    from groundup.recipe import Recipe, Training
     from groundup.store import Artifact
-    from groundup.tokens.pack import Row
     from groundup.train.batch import Batch
     from groundup.train.drive import Driven, Probe
     from groundup.train.feeds._base import Feed
@@ -32,14 +32,17 @@ MOST = {"sft": 1.0, "grpo": 1.5}
 PROMPT_ROOM = 64
 """Tokens that hold any question of arithmetic, its template included, even when every character is one."""
 
+PROBE_ROWS = 16
+"""Held-out rows that are measured together."""
+
 LEAST_SECONDS = 2.0
 """A timed stage gets at least this long, even when the ones before it took more than was forecast."""
 
 
 def pretrain(work: Work) -> None:
     """Next-token prediction on the user's text."""
+    from groundup.corpus.crew import usable_cores
     from groundup.corpus.sources._base import open_specs
-    from groundup.plan.machine import usable_cores
     from groundup.tokens.mixture import Mixture
     from groundup.tokens.pack import Packed
     from groundup.tokens.shard import Shard
@@ -58,21 +61,44 @@ def pretrain(work: Work) -> None:
         Packed(
             Shard.open(work.path("tokens") / f"{each.label}.tokens"),
             length,
-            seed=_seed(work),
+            seed=stage_seed(work),
             isolate=recipe.tokens.isolate,
         )
         for each in opened
     ]
-    weights = [each.weight * rows.rows for each, rows in zip(opened, packed, strict=True)]
-    feed = Documents(Mixture(packed, weights, seed=_seed(work)), _micro_rows(recipe.train))
-    driven = _train(
+    weights = _weights(recipe, [each.weight for each in opened], [rows.rows for rows in packed])
+    mixture = Mixture(packed, weights, seed=stage_seed(work))
+    feed = Documents(mixture, micro_rows(recipe.train))
+    driven = train_stage(
         work, recipe.train, model, feed, Likelihood(), start=_finished_before(work), glimpse=_glimpse(work, model)
     )
     work.draft.facts |= {
         "device": f"{usable_cores()} CPU cores" if work.device == "cpu" else work.device,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "epochs": driven.tokens / (sum(rows.rows for rows in packed) * length),
+        "mixture": {
+            each.label: {
+                "share": share,
+                "tokens": round(share * driven.tokens),
+                "epochs": share * driven.tokens / max(1, rows.rows * length),
+            }
+            for each, rows, share in zip(opened, packed, mixture.shares, strict=True)
+        },
     }
+
+
+def _weights(recipe: "Recipe", weights: list[float], rows: list[int]) -> list[float]:
+    """What each source counts in the mixture. Raises ConfigError for limits that cannot be kept."""
+    from groundup.recipe import Mix
+    from groundup.tokens.mixture import mixed
+
+    mix, sized = recipe.data.mix, [weight * count for weight, count in zip(weights, rows, strict=True)]
+    if mix == Mix():
+        return sized
+    if mix.epochs and not recipe.train.steps:
+        raise ConfigError("data.mix.epochs: a timed run does not know its epochs beforehand; set train.steps")
+    needed = (recipe.train.steps or 1) * recipe.train.rows
+    return mixed(sized, rows, needed, temperature=mix.temperature, most=mix.most, epochs=mix.epochs)
 
 
 def _carry_over(work: Work, model: "Model") -> None:
@@ -92,6 +118,7 @@ def sft(work: Work) -> None:
     from groundup.tokenizer._base import load
     from groundup.tokenizer.chat import Chat
     from groundup.tokens.conversations import pack_conversations
+    from groundup.train.batch import collate
     from groundup.train.drive import Probe
     from groundup.train.feeds.conversations import Conversations
     from groundup.train.objectives.likelihood import Likelihood
@@ -106,9 +133,11 @@ def sft(work: Work) -> None:
         pack_conversations(chat.render_batch(talks(work, split)), model.config.length, pad)
         for split in ("train", "held_out")
     )
-    feed = Conversations(train, _micro_rows(recipe.sft), _seed(work))
-    probe = Probe(lambda: _loss(work, model, held_out), recipe.sft.probe_steps, recipe.sft.patience)
-    driven = _train(work, recipe.sft, model, feed, Likelihood(), probe=probe)
+    feed = Conversations(train, micro_rows(recipe.sft), stage_seed(work))
+    looks = [collate(held_out[first : first + PROBE_ROWS]) for first in range(0, len(held_out), PROBE_ROWS)]
+    objective = Likelihood()
+    probe = Probe(lambda: measured(work, model, objective, looks)["loss"], recipe.sft.probe_steps, recipe.sft.patience)
+    driven = train_stage(work, recipe.sft, model, feed, objective, probe=probe)
     work.draft.facts |= {
         "conversations": train.n_conversations,
         "held_out_conversations": held_out.n_conversations,
@@ -151,14 +180,14 @@ def grpo(work: Work) -> None:
         return task.score(example, message.content) if ending is Ending.STOPPED else 0.0
 
     feed = Rollouts(
-        task.examples("train", 1 << 20, _seed(work)),
+        task.examples("train", 1 << 20, stage_seed(work)),
         lambda example: chat.prompt(task.ask(example)),
         complete,
         reward,
         prompts=settings.rows // settings.group,
         group=settings.group,
-        rows=_micro_rows(settings),
-        seed=_seed(work),
+        rows=micro_rows(settings),
+        seed=stage_seed(work),
         reference=_reference(work, model) if settings.kl else None,
     )
     objective = Policy(clip_low=settings.clip_ratio, clip_high=settings.clip_ratio, kl=settings.kl)
@@ -168,7 +197,7 @@ def grpo(work: Work) -> None:
         first[:] = first or [feed.metrics["reward"]]
         return feed.metrics
 
-    driven = _train(work, settings, model, feed, objective, extra=numbers)
+    driven = train_stage(work, settings, model, feed, objective, extra=numbers)
     work.draft.facts |= {"reward_first": first[0] if first else None, "reward_last": driven.last.get("reward")}
 
 
@@ -203,13 +232,13 @@ def _model(work: Work, weights_of: str | None = None) -> "Model":
     return build_model(work.recipe, work.path("tokenizer"), weights, work.device)
 
 
-def _seed(work: Work) -> int:
+def stage_seed(work: Work) -> int:
     """The seed of the stage: order, draws, noise."""
-    settings = {"pretrain": work.recipe.train, "sft": work.recipe.sft, "grpo": work.recipe.grpo}[work.name]
-    return work.recipe.seed + settings.seed
+    settings = getattr(work.recipe, "train" if work.name == "pretrain" else work.name)
+    return work.recipe.seed + int(settings.seed)
 
 
-def _micro_rows(settings: "Training") -> int:
+def micro_rows(settings: "Training") -> int:
     """Rows in one forward. Raises ConfigError where they do not divide a step."""
     micro = settings.micro_rows or settings.rows
     if settings.rows % micro:
@@ -217,7 +246,7 @@ def _micro_rows(settings: "Training") -> int:
     return micro
 
 
-def _train(
+def train_stage(
     work: Work,
     settings: "Training",
     model: "Model",
@@ -289,9 +318,9 @@ def _trainer(work: Work, settings: "Training", model: "Model", feed: "Feed", obj
         settings.optim.build(model, model.roles()),
         _schedule(work, settings),
         precision=Precision(work.recipe.precision, work.device),
-        accumulate=settings.rows // _micro_rows(settings),
+        accumulate=settings.rows // micro_rows(settings),
         clip=settings.clip,
-        seed=_seed(work),
+        seed=stage_seed(work),
     )
 
 
@@ -325,28 +354,6 @@ def _finished_before(work: Work) -> "Artifact | None":
     return None
 
 
-def _loss(work: Work, model: "Model", rows: "Sequence[Row]", batch: int = 16) -> float:
-    """Nats per trained token over packed rows; the model's mode and the random state are left as they were."""
-    import torch
-
-    from groundup.train.batch import collate
-    from groundup.train.precision import Precision
-
-    total = count = 0.0
-    training = model.training
-    with torch.inference_mode(), Precision(work.recipe.precision, work.device).autocast():
-        model.eval()
-        for first in range(0, len(rows), batch):
-            part = collate([rows[index] for index in range(first, min(first + batch, len(rows)))]).to(work.device)
-            scores = model.score(
-                part.tokens, part.targets, positions=part.positions, segments=part.segments, weights=part.weights
-            )
-            total -= float((scores.logp * part.weights).sum())
-            count += part.count
-        model.train(training)
-    return total / max(count, 1.0)
-
-
 def _glimpse(work: Work, model: "Model") -> Callable[[int], None]:
     """Have the model go on from the first line of a held-out document, and keep what it wrote."""
     from groundup.infer.engine import Engine
@@ -375,15 +382,5 @@ def _reference(work: Work, model: "Model") -> "Callable[[Batch], Tensor]":
     """Log-probabilities under a frozen copy of the model as it is now."""
     import copy
 
-    import torch
-
-    from groundup.train.precision import Precision
-
     frozen = copy.deepcopy(model).eval().requires_grad_(False)
-
-    def logp(batch: "Batch") -> "Tensor":
-        on_device = batch.to(work.device)
-        with torch.inference_mode(), Precision(work.recipe.precision, work.device).autocast():
-            return frozen.score(on_device.tokens, on_device.targets).logp.clone()
-
-    return logp
+    return lambda batch: scored(work, frozen, batch).logp

@@ -2,7 +2,12 @@
 
     <|user|>How are you?<|end_of_turn|><|assistant|>Well.<|end_of_turn|>
 
-Every message is its role's header, its text as it is, and the end of the turn. `special.TEMPLATE` says the same in
+Every message is its role's header, its text as it is, and the end of the turn. A call of a tool stands before that end,
+behind the mark that is also the header of the tool's answer:
+
+    <|assistant|>Let me see.<|tool|>{"name": ..., "arguments": ...}<|end_of_turn|><|tool|>42<|end_of_turn|><|assistant|>
+
+`special.TEMPLATE` says the same in
 Jinja for other programs; they agree id for id unless a text spells a special token, which only this one keeps as text.
 """
 
@@ -41,9 +46,11 @@ class Chat:
         special = tokenizer.special
         headers = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT, "tool": TOOL}
         self._headers = {role: special[name] for role, name in headers.items()}
-        self._end = special[END_OF_TURN]
+        self._end, self._call = special[END_OF_TURN], special[TOOL]
         self.stop_ids: frozenset[int] = frozenset(special.values())
-        """Where generation stops: at any special token, for none has a place inside a reply."""
+        """Where generation stops: at any special token, for none has a place inside a reply without tools."""
+        self.stop_ids_with_tools = self.stop_ids - {self._call}
+        """Where it stops when the reply may call a tool."""
 
     def render(self, conversation: Conversation) -> tuple[list[int], list[float]]:
         """The ids of a conversation, and the weight of each: 1.0 for what the assistant says and its end of turn.
@@ -55,12 +62,14 @@ class Chat:
     def render_batch(self, conversations: Iterable[Conversation]) -> Iterator[tuple[list[int], list[float]]]:
         """`render` of many conversations, in order, tokenized on all cores. Raises DataError."""
         talks = list(conversations)
-        texts = iter(self.tokenizer.encode_batch([message.content for talk in talks for message in talk]))
+        said = [text for talk in talks for message in talk for text in (message.content, message.call)]
+        texts = iter(self.tokenizer.encode_batch(said))
         for talk in talks:
             ids: list[int] = []
             weights: list[float] = []
             for message in talk:
-                content = next(texts)
+                content, call = next(texts), next(texts)
+                content += [self._call, *call] if call else []
                 weight = 1.0 if message.role == "assistant" else 0.0
                 ids += [self._header(message), *content, self._end]
                 weights += [0.0, *[weight] * (len(content) + 1)]
@@ -74,18 +83,28 @@ class Chat:
         return [*self.render(conversation)[0], self._headers["assistant"]]
 
     def parse(self, ids: Sequence[int]) -> tuple[Message, Ending]:
-        """The message in the ids that were generated after a `prompt`, up to the first special token.
+        """The message in the ids that were generated after a `prompt`, up to a special token or the end of a call.
 
         The text can always be printed and stored: bytes that are no UTF-8 come as U+FFFD.
         """
-        stop = next((place for place, token in enumerate(ids) if token in self.stop_ids), None)
-        table = self.tokenizer.token_bytes
-        content = b"".join(table[token] for token in ids[:stop]).decode("utf-8", errors="replace")
+        stop = self._stop(ids)
+        content, call = self._text(ids[:stop]), ""
+        if stop is not None and ids[stop] == self._call and len(ids) > stop + 1:
+            ids = ids[stop + 1 :]
+            stop = self._stop(ids)
+            call = self._text(ids[:stop])
         if stop is None:
             ending = Ending.CUT
         else:
             ending = Ending.STOPPED if ids[stop] == self._end else Ending.MALFORMED
-        return Message("assistant", content), ending
+        return Message("assistant", content, call), ending
+
+    def _stop(self, ids: Sequence[int]) -> int | None:
+        return next((place for place, token in enumerate(ids) if token in self.stop_ids), None)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        table = self.tokenizer.token_bytes
+        return b"".join(table[token] for token in ids).decode("utf-8", errors="replace")
 
     def _header(self, message: Message) -> int:
         header = self._headers.get(message.role)

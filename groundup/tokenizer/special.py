@@ -12,7 +12,11 @@ SPECIAL: tuple[str, ...] = (END_OF_TEXT, PAD, SYSTEM, USER, ASSISTANT, TOOL, END
 
 TEMPLATE = (
     "{% for message in messages %}"
-    f"{{{{ '<|' + message['role'] + '|>' + message['content'] + '{END_OF_TURN}' }}}}"
+    "{{ '<|' + message['role'] + '|>' + (message['content'] or '') }}"
+    "{% for tool_call in message.tool_calls or [] %}"
+    f"{{{{ '{TOOL}' + (tool_call.function | tojson) }}}}"
+    "{% endfor %}"
+    f"{{{{ '{END_OF_TURN}' }}}}"
     "{% endfor %}"
     f"{{% if add_generation_prompt %}}{{{{ '{ASSISTANT}' }}}}{{% endif %}}"
 )

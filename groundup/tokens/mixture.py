@@ -35,6 +35,11 @@ class Mixture:
         """Rows of all sources, each taken once."""
         self._block: tuple[int, npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
 
+    @property
+    def shares(self) -> list[float]:
+        """Each source's part of the rows."""
+        return [count / BLOCK for count in self.counts]
+
     def row(self, position: int) -> Row:
         """The row at a position; a pure function of (seed, position)."""
         block, place = divmod(position, BLOCK)
@@ -50,6 +55,34 @@ class Mixture:
         for number, count in enumerate(self.counts):
             positions[labels == number] = block * count + np.arange(count)
         return labels, positions
+
+
+def mixed(
+    weights: Sequence[float], rows: Sequence[int], needed: int, *, temperature: float, most: float, epochs: float
+) -> list[float]:
+    """The share of each source, by its weight to the power of 1 / temperature, within limits.
+
+    Above a temperature of 1 small sources count for more (Arivazhagan et al. 2019). No share is larger than `most`, nor
+    so large that the source's `rows` come more than `epochs` times (0: any number) in the `needed` ones; what is over a
+    limit goes to the other sources. Raises ConfigError when the limits leave too little.
+    """
+    limits = [min(most, epochs * count / needed if epochs else 1.0) for count in rows]
+    if sum(limits) < 1 - 1e-9:
+        raise ConfigError(
+            f"data.mix: with at most {epochs:g} epochs and a share of {most:g} the sources fill {sum(limits):.0%} of "
+            "the training; give more text, fewer steps, or looser limits"
+        )
+    powered = [weight ** (1 / temperature) for weight in weights]
+    shares = [0.0] * len(weights)
+    free = set(range(len(weights)))
+    while free:
+        left = 1 - sum(shares[place] for place in range(len(weights)) if place not in free)
+        total = sum(powered[place] for place in free)
+        over = {place for place in free if left * powered[place] / total > limits[place]}
+        for place in over or free:
+            shares[place] = limits[place] if over else left * powered[place] / total
+        free -= over or free
+    return shares
 
 
 def _shares(weights: Sequence[float]) -> list[int]:

@@ -46,6 +46,9 @@ class Batch:
     margin: Tensor | None = None
     """(B, S) by how much a preferred segment is better, in log-odds; 0.0 for all others."""
 
+    label: Tensor | None = None
+    """(B, S) int64: the class of a segment, where it has one."""
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in self.tensors().items()}

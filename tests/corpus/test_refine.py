@@ -4,7 +4,6 @@ import ctypes
 import gzip
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,39 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
-from pyarrow import parquet
 
+from corpus.made import build, contents, prose, removed
 from groundup.corpus import refine
 from groundup.corpus.document import KEPT, Document, Filter, Verdict
-from groundup.corpus.filters.length import Length
-from groundup.corpus.filters.repetition import Repetition
+from groundup.corpus.settings import Corpus
 from groundup.corpus.split import HeldOut
 from groundup.corpus.tables import room_on
 from groundup.errors import DataError, ResourceError
 from groundup.events import Silent
-
-WORDS = ["".join(random.Random(number).choices("aeioubcdfglmnprst", k=3 + number % 7)) for number in range(3000)]
-
-
-def prose(seed: int, n_words: int = 300) -> str:
-    """Text that no filter minds: paragraphs of 50 words, no two alike."""
-    draw = random.Random(seed)
-    drawn = [draw.choice(WORDS) for _ in range(n_words)]
-    return "\n\n".join(" ".join(drawn[start : start + 50]) for start in range(0, n_words, 50)) + ".\n"
-
-
-def build(folder: Path, out: Path, **options: object) -> dict:
-    settings = {"filters": [Length(), Repetition()], "held_out": HeldOut(fraction=0.2), "workers": 1} | options
-    return refine.build([str(folder)], out=out, **settings)  # type: ignore[arg-type]
-
-
-def removed(out: Path) -> list[dict]:
-    rows = [row for path in sorted((out / "removed").glob("*")) for row in parquet.read_table(path).to_pylist()]
-    return sorted(rows, key=lambda row: row["id"])
-
-
-def contents(out: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture
@@ -122,7 +97,7 @@ def test_a_killed_build_goes_on_where_it_was(texts: Path, tmp_path: Path, monkey
         f"    build(Path({str(texts)!r}), Path({str(out)!r}), filters=[Slow()])\n",
         encoding="utf-8",
     )
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(refine.__file__).parents[2])])
+    paths = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1], Path(__file__).parents[2])))
     process = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": paths})
     while process.poll() is None and len(list(out.glob("work/*/*.parquet"))) < 2:
         time.sleep(0.01)
@@ -193,7 +168,7 @@ def test_two_specs_keep_their_labels_and_repeated_ids_get_numbers(texts: Path, t
     other = tmp_path / "more" / "texts"
     other.mkdir(parents=True)
     (other / "00.txt").write_text(prose(80), encoding="utf-8")
-    facts = refine.build([str(texts), f"{other}=2.5"], filters=[], held_out=HeldOut(), out=tmp_path / "out", workers=1)
+    facts = refine.build([str(texts), f"{other}=2.5"], settings=Corpus(filters=()), out=tmp_path / "out", workers=1)
     assert [(each["label"], each["weight"]) for each in facts["sources"]] == [("texts", 1.0), ("texts-2", 2.5)]
     found = {document.id: document.source for document in refine.documents(tmp_path / "out")}
     assert found["00.txt"] == "texts" and found["00.txt~2"] == "texts-2"
@@ -225,7 +200,7 @@ def test_a_text_too_small_to_split_is_refused(tmp_path: Path) -> None:
         (
             "a.jsonl",
             '{"n": 1}\n{"n": 2}\n',
-            r"no document is left of 2 \(2 no_text\): .*jsonl: line 1: no text; rename",
+            r"no document is left of 2 \(2 no_text\): .*jsonl: line 1: no text; ",
         ),
     ],
 )

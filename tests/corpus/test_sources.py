@@ -1,8 +1,8 @@
 """What `--data` can be, and the law of every source: its shards are disjoint and complete, however many there are."""
 
 import gzip
-import json
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,47 +10,48 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+import inputs
 from groundup.config import Folder
-from groundup.corpus.document import Document, Source, Unreadable
+from groundup.corpus.document import Document, Found, Raw, Source, Unreadable
 from groundup.corpus.sources._base import FileSource, open_spec, open_specs
 from groundup.errors import DataError
 
-PAGE = (
-    "<html><head><title>T</title><script>var x = 1</script></head><body><nav>Home About</nav><article><h1>On tides</h1>"
-    + "<p>The tide rises and falls twice a day, because the moon draws the water after it.</p>" * 5
-    + "</article></body></html>"
-)
+SENTENCES = [f"Row {number}: the tide rises and falls twice a day." for number in range(2000)]
 
 
 def write_examples(folder: Path) -> None:
     """A file for every source that reads files, each of over two parts."""
+    for name, write in inputs.WRITERS.items():
+        write(folder / name, SENTENCES[: 40 if name.endswith(("gz", "epub", "pdf", "xml")) else None])
     text = "".join(f"Paragraph {number} has a few words and a number.\n\n" for number in range(6000))
-    rows = [{"id": f"r{number}", "title": "t", "text": f"Row {number}."} for number in range(2000)]
     (folder / "long.txt").write_text(text, encoding="utf-8")
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    parquet.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet", row_group_size=300)
-    (folder / "page.html").write_text(PAGE, encoding="utf-8")
+
+
+def taken(found: Iterable[Found]) -> list[Document | Unreadable]:
+    """What was read, the texts taken out."""
+    return [item.taken() if isinstance(item, Raw) else item for item in found]
 
 
 def read_all(source: Source, parts: int) -> list[Document | Unreadable]:
     """What the source gives when each file is read in so many parts."""
     divisible = not isinstance(source, FileSource) or source.divisible
-    found = []
+    found: list[Document | Unreadable] = []
     for shard in source.shards():
         pieces = range(parts) if divisible else [0]
-        found += [item for part in pieces for item in source.read(replace(shard, part=part, parts=len(pieces)))]
+        for part in pieces:
+            found += taken(source.read(replace(shard, part=part, parts=len(pieces))))
     return sorted(found, key=lambda item: item.id)
 
 
 def documents(spec: object) -> dict[str, Document]:
     opened = open_spec(str(spec))
-    items = [item for source in opened.sources for shard in source.shards() for item in source.read(shard)]
+    items = [item for source in opened.sources for shard in source.shards() for item in taken(source.read(shard))]
     return {item.id: item for item in items if isinstance(item, Document)}
 
 
 def problems(spec: object) -> list[Unreadable]:
     opened = open_spec(str(spec))
-    items = [item for source in opened.sources for shard in source.shards() for item in source.read(shard)]
+    items = [item for source in opened.sources for shard in source.shards() for item in taken(source.read(shard))]
     return [*opened.skipped, *(item for item in items if isinstance(item, Unreadable))]
 
 
@@ -85,8 +86,8 @@ def test_a_folder_is_walked_and_each_file_given_to_what_reads_it(tmp_path: Path)
     (tmp_path / "binary.txt").write_bytes(b"a\0b")
     found = documents(tmp_path)
     assert found["a/b/notes.md.gz"].text == "# Notes\n"
-    assert found["r17"].text == "Row 17."
-    assert "The tide rises" in found["page.html"].text and "var x" not in found["page.html"].text
+    assert found["r17"].text == SENTENCES[17]
+    assert SENTENCES[3] in found["page.html"].text and "var x" not in found["page.html"].text
     assert not any("hidden" in document.text for document in found.values())
     assert {(each.id, each.reason) for each in problems(tmp_path)} == {
         ("tool.exe", "unknown_suffix"),
@@ -173,13 +174,60 @@ def test_broken_records_are_skipped_by_line_or_row(tmp_path: Path) -> None:
 
 def test_a_damaged_parquet_file_and_one_without_text_are_named(tmp_path: Path) -> None:
     write_examples(tmp_path)
-    data = (tmp_path / "rows.parquet").read_bytes()
-    (tmp_path / "rows.parquet").write_bytes(data[: len(data) // 2])
-    (broken,) = problems(tmp_path / "rows.parquet")
-    assert broken.reason == "broken_file" and "rows.parquet: not a whole Parquet file" in broken.detail
+    data = (tmp_path / "table.parquet").read_bytes()
+    (tmp_path / "table.parquet").write_bytes(data[: len(data) // 2])
+    (broken,) = problems(tmp_path / "table.parquet")
+    assert broken.reason == "broken_file" and "table.parquet: not a whole Parquet file" in broken.detail
     parquet.write_table(pa.table({"n": [1]}), tmp_path / "numbers.parquet")
     (numbers,) = problems(tmp_path / "numbers.parquet")
     assert numbers.reason == "no_text" and "row 1" in numbers.detail
+
+
+def test_a_column_is_chosen_by_name(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id;note;poem\n1;short;A long poem\n", encoding="utf-8")
+    assert [(each.reason, "note, poem" in each.detail) for each in problems(tmp_path / "t.csv")] == [("no_text", True)]
+    assert documents(f"{tmp_path / 't.csv'}#poem=2")["1"].text == "A long poem"
+    (missing,) = problems(f"{tmp_path / 't.csv'}#story")
+    assert "no text in 'story'" in missing.detail
+    (tmp_path / "a.txt").write_text("text", encoding="utf-8")
+    with pytest.raises(DataError, match="nothing here has columns; leave out #poem"):
+        open_spec(f"{tmp_path / 'a.txt'}#poem")
+
+
+def test_a_quote_that_is_never_closed_costs_the_rest_of_the_table_only(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b'id,text\n1,"one\ntwo"\n2,Zo\xeb\n3,"' + b"x" * (17 << 20))
+    found = documents(tmp_path / "t.csv")
+    assert {name: document.text for name, document in found.items()} == {"1": "one\ntwo", "2": "Zoë"}
+    assert [found[name].repaired for name in "12"] == [False, True]
+    assert [each.reason for each in problems(tmp_path / "t.csv")] in (["broken_record"], ["long_line"])
+
+
+def test_a_json_file_is_a_list_or_lines_or_one_record(tmp_path: Path) -> None:
+    for text, expected in (
+        ('[\n {"text": "a"},\n {"text": "b"}\n]', {"t.json:00000001": "a", "t.json:00000002": "b"}),
+        ('{"text": "a"}\n{"text": "b"}\n', {"t.json:00000001": "a", "t.json:00000002": "b"}),
+        ('{\n "text": "a"\n}', {"t.json:00000001": "a"}),
+    ):
+        (tmp_path / "t.json").write_text(text, encoding="utf-8")
+        assert {name: document.text for name, document in documents(tmp_path / "t.json").items()} == expected
+
+
+def test_records_say_where_they_are_from(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"text": "a", "url": "http://x.org/a", "license": "MIT"}', encoding="utf-8")
+    (found,) = documents(tmp_path / "t.jsonl").values()
+    assert (found.url, found.license) == ("http://x.org/a", "MIT")
+
+
+def test_what_a_gitignore_leaves_out_is_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("src/a.py", "src/gen/b.py", "build/c.py", "keep.log.txt", "sub/x.txt", "sub/y.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text", encoding="utf-8")
+    (tmp_path / ".gitignore").write_text("build/\n*.log.txt\n!keep.log.txt\ngen\n*.txt\n", encoding="utf-8")
+    (tmp_path / "sub" / ".gitignore").write_text("!x.txt\n", encoding="utf-8")
+    assert set(documents(tmp_path)) == {"src/a.py", "sub/x.txt"}
+    skipped = {(each.id, each.reason) for each in problems(tmp_path)}
+    assert skipped == {(name, "git_ignored") for name in ("build", "src/gen", "keep.log.txt", "sub/y.txt")}
+    assert set(documents(tmp_path / "build")) == {"c.py"}
 
 
 def test_text_in_an_old_encoding_is_repaired_and_marked(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def tokenizer() -> Tokenizer:
     return Characters(vocab_size=300).train(["What is 1 + 2 - 3? Calculate. How much Please work out\n\tx="])
 
 
-def chain(following: Mapping[int, int]) -> Model:
+def chain(following: Mapping[int, int], length: int = LENGTH) -> Model:
     """A model that says `following[token]` after each token; its blocks add nothing."""
-    model = Qwen3(layers=1, dim=32, heads=2, length=LENGTH, residual_init="zero").build(tokenizer().vocab_size)
+    model = Qwen3(layers=1, dim=32, heads=2, length=length, residual_init="zero").build(tokenizer().vocab_size)
     with torch.no_grad():
         model.head_weight.zero_()
         for dimension, (token, after) in enumerate(following.items()):
@@ -41,13 +41,13 @@ def continuing(text: str, end: str | None = None) -> Model:
     return chain(dict(pairwise(ids)))
 
 
-def saying(text: str) -> Dialogue:
+def saying(text: str, length: int = LENGTH) -> Dialogue:
     """A chatbot that answers everything with `text`, whose characters are distinct."""
     special = tokenizer().special
     ids = [special[ASSISTANT], *tokenizer().encode(text), special[END_OF_TURN]]
-    return Dialogue(engine(chain(dict(pairwise(ids)))), Chat(tokenizer()))
+    return Dialogue(engine(chain(dict(pairwise(ids)), length)), Chat(tokenizer()))
 
 
 def engine(model: Model) -> Engine:
     """An engine of a few rows."""
-    return Engine(model, rows=4, length=LENGTH)
+    return Engine(model, rows=4, length=model.config.length)

@@ -67,7 +67,7 @@ def test_cached_rows_may_stand_at_different_places(config: ModelConfig) -> None:
         model(tokens[:, :9], cache=cache.slice(0, 3, counts))
         for ahead in range(4):
             if ahead == 2:
-                cache.move(2, 3)
+                cache.copy(cache, [2], [3])
                 cache.move(0, 2)
                 cache.move(3, 0)
                 counts, tokens, whole = (x[[2, 1, 0]] for x in (counts, tokens, whole))

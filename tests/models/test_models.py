@@ -94,8 +94,8 @@ def test_what_a_model_cannot_say_is_refused() -> None:
     tokens = torch.zeros(1, 4, dtype=torch.int64)
     with pytest.raises(UnsupportedError, match="value"):
         model.score(tokens, tokens, ask=("value",))
-    with pytest.raises(UnsupportedError, match="teacher"):
-        model.score(tokens, tokens, teacher=model)
+    with pytest.raises(UnsupportedError, match="divergence"):
+        model.score(tokens, tokens, ask=("divergence",))
 
 
 @pytest.mark.parametrize(

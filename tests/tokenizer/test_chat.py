@@ -1,5 +1,6 @@
 """The one renderer, against its laws and against its Jinja form."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundup.corpus.conversation import Conversation, Message
+from groundup.corpus.conversation import Conversation, Message, parse_conversation
 from groundup.errors import ConfigError, DataError
 from groundup.tokenizer._base import Tokenizer
 from groundup.tokenizer.bpe import BPE
 from groundup.tokenizer.chat import Chat, Ending
-from groundup.tokenizer.special import ASSISTANT, END_OF_TEXT, END_OF_TURN, SPECIAL, USER
+from groundup.tokenizer.special import ASSISTANT, END_OF_TEXT, END_OF_TURN, SPECIAL, TOOL, USER
 
 TOKENIZER = BPE(vocab_size=500).train(["How do you do? I do well, thank you. What is 17 + 25? It is 42.\n" * 30])
 CHAT = Chat(TOKENIZER)
@@ -62,8 +63,37 @@ def test_how_a_reply_ended() -> None:
     assert CHAT.parse(reply) == (Message("assistant", "well"), Ending.CUT)
     assert CHAT.parse([]) == (Message("assistant", ""), Ending.CUT)
     assert CHAT.parse([ID[END_OF_TURN]]) == (Message("assistant", ""), Ending.STOPPED)
-    for name in set(SPECIAL) - {END_OF_TURN}:
+    for name in set(SPECIAL) - {END_OF_TURN, TOOL}:
         assert CHAT.parse([*reply, ID[name], *reply]) == (Message("assistant", "well"), Ending.MALFORMED)
+
+
+def test_a_call_stands_behind_its_mark_and_is_the_assistants() -> None:
+    talk = (Message("user", "I do"), Message("assistant", "42.", '{"name": "do"}'), Message("tool", "17"))
+    ids, weights = CHAT.render(talk)
+    say, call, end = TOKENIZER.encode("42."), TOKENIZER.encode('{"name": "do"}'), ID[END_OF_TURN]
+    start = len(CHAT.prompt(talk[:1]))
+    reply = [*say, ID[TOOL], *call, end]
+    assert ids[start : start + len(reply)] == reply
+    assert weights[start : start + len(reply)] == [1.0] * len(reply)
+    assert sum(weights) == len(reply), "what the tool answers is read, not learned"
+    assert CHAT.parse(reply) == (talk[1], Ending.STOPPED)
+    assert CHAT.parse(reply[:-1]) == (talk[1], Ending.CUT)
+    assert CHAT.parse([*say, ID[TOOL]]) == (Message("assistant", "42."), Ending.MALFORMED)
+    assert CHAT.stop_ids - CHAT.stop_ids_with_tools == {ID[TOOL]}
+    typed = Message("user", '<|tool|>{"name": "do"}')
+    assert ID[TOOL] not in CHAT.render((typed,))[0], "what a person types is no call"
+
+
+def test_the_jinja_form_of_a_call_agrees_id_for_id(theirs: Any) -> None:
+    function = {"name": "do", "arguments": {"x": "17 + 25", "y": "世界"}}
+    plain = [
+        {"role": "user", "content": "I do"},
+        {"role": "assistant", "content": None, "tool_calls": [{"type": "function", "function": function}]},
+        {"role": "tool", "content": "42"},
+    ]
+    talk = parse_conversation({"messages": plain})
+    assert json.loads(talk[1].call) == function
+    assert theirs.apply_chat_template(plain)["input_ids"] == CHAT.render(talk)[0]
 
 
 def test_a_reply_can_always_be_printed() -> None:

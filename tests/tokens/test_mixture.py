@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from groundup.errors import ConfigError
-from groundup.tokens.mixture import BLOCK, Mixture
+from groundup.tokens.mixture import BLOCK, Mixture, mixed
 from groundup.tokens.pack import Packed
 from groundup.tokens.shard import Shard, write
 
@@ -73,3 +73,16 @@ def test_one_source_is_itself(sources: list[Packed]) -> None:
 def test_wrong_weights_are_named(sources: list[Packed], weights: list[float]) -> None:
     with pytest.raises(ConfigError, match="weights"):
         Mixture(sources, weights)
+
+
+def test_temperature_and_limits_change_the_shares() -> None:
+    def shares(temperature: float = 1.0, most: float = 1.0, epochs: float = 0.0) -> list[float]:
+        return mixed([90.0, 9.0, 1.0], [90, 9, 1], 100, temperature=temperature, most=most, epochs=epochs)
+
+    assert shares() == pytest.approx([0.9, 0.09, 0.01])
+    assert shares(temperature=1e9) == pytest.approx([1 / 3] * 3)
+    assert shares(most=0.5) == pytest.approx([0.5, 0.45, 0.05])
+    assert shares(temperature=2, epochs=2) == pytest.approx([0.80, 0.18, 0.02])
+    assert shares(temperature=1e9, epochs=2, most=0.9) == pytest.approx([0.80, 0.18, 0.02])
+    with pytest.raises(ConfigError, match="fill 50% of the training"):
+        shares(epochs=0.5)

@@ -10,6 +10,8 @@ from groundup.config import Folder
 from groundup.models._base import Scores
 from groundup.train.batch import Batch
 from groundup.train.objectives._base import Objective
+from groundup.train.objectives.classify import Classify
+from groundup.train.objectives.distill import Distill
 from groundup.train.objectives.dpo import Dpo
 from groundup.train.objectives.kto import Kto
 from groundup.train.objectives.likelihood import Likelihood
@@ -27,6 +29,7 @@ VARIANTS: list[Objective] = [
     Dpo(smoothing=0.1),
     Reward(length_bias=0.01, centre=0.1),
     Kto(liked=0.7, disliked=1.3),
+    Distill(truth=0.5),
 ]
 
 
@@ -104,6 +107,16 @@ def test_likelihood_is_the_cross_entropy() -> None:
     losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none")
     torch.testing.assert_close(total, (losses * batch.weights.flatten()).sum())
     assert metrics["loss"] == total
+
+
+def test_classify_is_the_cross_entropy_of_the_classes() -> None:
+    batch = toy.batch(4)
+    made = scores(batch)
+    total, metrics = Classify()(made, batch)
+    assert made.pooled is not None and batch.label is not None
+    losses = torch.nn.functional.cross_entropy(made.pooled.flatten(0, 1), batch.label.flatten(), reduction="sum")
+    torch.testing.assert_close(total, losses)
+    assert metrics["accuracy"] == (made.pooled.argmax(-1) == batch.label).sum()
 
 
 def one_token(ahead: float, advantage: float, behind: float = 0.0) -> tuple[Scores, Batch]:

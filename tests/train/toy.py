@@ -56,6 +56,7 @@ def batch(n: int = 8, seed: int = 0) -> Batch:
         pair=torch.zeros(n, 2, dtype=torch.int64),
         segment_weight=side,
         margin=fields["margin"][:, :2] * (side > 0),
+        label=torch.arange(2 * n).view(n, 2) % 3,
     )
 
 

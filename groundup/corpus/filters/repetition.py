@@ -1,13 +1,14 @@
 """Documents that say the same again and again: the repetition rules of Gopher, with a looser bar for technical text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from groundup.corpus.document import KEPT, Document, Filter, Verdict
-from groundup.corpus.words import Hashes, Words, words
+from groundup.corpus.lines import lines
+from groundup.corpus.words import TECHNICAL_SYMBOLS, Hashes, Words, words
 
 # Rae et al. 2021 (Gopher), table A1: the share of characters that may lie in repeated lines, in the most frequent
 # run of n words, and in runs of n words that stood before. Their share of repeated lines by number is not used: it
@@ -15,8 +16,6 @@ from groundup.corpus.words import Hashes, Words, words
 LINES = 0.20
 TOP_GRAMS: Mapping[int, float] = {2: 0.20, 3: 0.18, 4: 0.16}
 REPEATED_GRAMS: Mapping[int, float] = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
-# Measured: symbols are 0.05 of the characters in Shakespeare's plays and above 0.06 in all but 3 % of Python modules.
-TECHNICAL_SYMBOLS = 0.06
 # Shares of so few words say nothing. Gopher keeps no document below 50 words at all.
 FEWEST_WORDS = 50
 
@@ -49,7 +48,7 @@ class Repetition(Filter):
 
 def _measures(text: str, split: Words, scale: float) -> Iterator[tuple[str, float, float]]:
     """Each rule's name, the share and the threshold, cheapest first."""
-    yield "repeated_lines", _repeated_lines(text), LINES * scale
+    yield "repeated_lines", repeated_lines(lines(text)), LINES * scale
     total = max(1, int(split.lengths.sum()))
     for n, threshold in TOP_GRAMS.items():
         yield f"top_{n}_gram", _top_gram(split, n) / total, threshold * scale
@@ -60,11 +59,10 @@ def _measures(text: str, split: Words, scale: float) -> Iterator[tuple[str, floa
             return  # words in a repeated longer run lie in repeated shorter ones, so no later share is larger
 
 
-def _repeated_lines(text: str) -> float:
-    """Share of characters in lines that stood before, white space at their ends not counted."""
-    lines = [stripped for line in text.split("\n") if (stripped := line.strip())]
-    total = sum(map(len, lines))
-    return 1.0 - sum(map(len, set(lines))) / total if total else 0.0
+def repeated_lines(rows: Sequence[str]) -> float:
+    """Share of characters in lines that stood before."""
+    total = sum(map(len, rows))
+    return 1.0 - sum(map(len, set(rows))) / total if total else 0.0
 
 
 def _top_gram(split: Words, n: int) -> int:

@@ -1,16 +1,19 @@
 """From what a user gives to `--data` to sources: every file found is given to the plug-in that reads its kind."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
-from groundup.config import Folder
+from groundup.config import Component, Folder
 from groundup.corpus.document import Shard, Source, Unreadable
-from groundup.corpus.sources._walk import Found, label_of, walk
+from groundup.corpus.fetch._base import is_remote
+from groundup.corpus.fetch.place import bring, place_of
+from groundup.corpus.sources._walk import File, label_of, walk
 from groundup.corpus.streams import foreign, suffix
 from groundup.errors import DataError
+from groundup.events import SILENT, Reporter
 
 PLUGINS = Folder("corpus.sources")
 # The data that every machine has: a source without a path.
@@ -37,7 +40,7 @@ class FileSource(Source):
         """One shard a file, several for a large one."""
         found = []
         for path, name in self.files:
-            size = Path(path).stat().st_size if Path(path).is_file() else 0
+            size = _size(path)
             parts = min(MOST_PARTS, max(1, -(-size // PART_BYTES))) if self.divisible else 1
             found += [Shard(path, name, part, parts, size // parts) for part in range(parts)]
         return found
@@ -45,6 +48,14 @@ class FileSource(Source):
     def reader(self) -> Source:
         """The same source without its list of files."""
         return self.model_copy(update={"files": ()})
+
+
+def _size(path: str) -> int:
+    """The size of a file in bytes; 0 when it is gone."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +69,15 @@ class Opened:
     skipped: tuple[Unreadable, ...]
 
 
-def open_specs(specs: Sequence[str]) -> list[Opened]:
+def open_specs(
+    specs: Sequence[str], extract: Component | None = None, *, cache: Path | None = None, progress: Reporter = SILENT
+) -> list[Opened]:
     """Read every `--data`; a label that occurs twice gets a number. Raises DataError as `open_spec` does."""
     if not specs:
         raise DataError("there is no data; give --data with a folder, a file, a glob or the word python")
     opened: list[Opened] = []
     for spec in specs:
-        new = open_spec(spec)
+        new = open_spec(spec, extract, cache=cache, progress=progress)
         taken = {other.label for other in opened}
         label = next(name for name in _numbered(new.label) if name not in taken)
         sources = tuple(source.model_copy(update={"label": label}) for source in new.sources)
@@ -72,34 +85,81 @@ def open_specs(specs: Sequence[str]) -> list[Opened]:
     return opened
 
 
-def open_spec(spec: str) -> Opened:
-    """Read one `--data`: `python`, or a file, folder or glob; `=WEIGHT` after it makes it count more or less.
+def fetch(specs: Sequence[str], progress: Reporter, cache: Path | None = None) -> None:
+    """Bring here whatever the specs name on other machines, so that to open them needs no network.
 
-    Raises DataError for a path that is not there, an empty folder, one without a readable kind of file, a weight of 0.
+    Raises DataError and UnsupportedError as `open_spec` does.
     """
-    place, weight = spec, 1.0
-    if (match := WEIGHT.match(spec)) and not Path(spec).expanduser().exists():
-        place, weight = match.group(1), float(match.group(2))
-        if weight <= 0:
-            raise DataError(f"{spec}: the weight must be above 0; to leave the data out, leave out its --data")
+    for place, _, _ in map(_parsed, specs):
+        if _is_elsewhere(place):
+            bring(place_of(place), cache, progress)
+
+
+def open_spec(
+    spec: str, extract: Component | None = None, *, cache: Path | None = None, progress: Reporter = SILENT
+) -> Opened:
+    """Read one `--data`: `python`, a file, folder or glob, or a place on another machine (fetch/place.py).
+
+    `#COLUMN` behind it says where tables and records keep their text; without it, it is guessed. `=WEIGHT` makes the
+    data count more or less. `extract` takes the text out of web pages, by default trafilatura. What is on another
+    machine is fetched into `cache`, by default ~/.cache/groundup. Raises DataError for a path that is not there, an
+    empty folder, one without a readable kind of file, a weight of 0, a column where nothing has columns, and what
+    cannot be fetched; UnsupportedError for a kind of URL that needs another library.
+    """
+    place, column, weight = _parsed(spec)
     if place == EMBEDDED:
         return Opened(spec, EMBEDDED, weight, (cast(Source, PLUGINS.read({"name": EMBEDDED})),), ())
-    found = walk(place)
-    sources, unread = _dispatch(found.files, label_of(place), by_itself=Path(place).expanduser().is_file())
+    elsewhere = _is_elsewhere(place)
+    if elsewhere:
+        remote = place_of(place)
+        found, label = bring(remote, cache, progress), remote.label
+    else:
+        found, label = walk(place), label_of(place)
+    settings = {**({"extract": extract} if extract else {}), **({"column": column} if column else {})}
+    by_itself = len(found.files) == 1 if elsewhere else Path(place).expanduser().is_file()
+    sources, unread = _dispatch(found.files, label, by_itself, settings)
     skipped = (*found.skipped, *unread)
     if not sources:
         details = "; ".join(skip.detail for skip in skipped[:3])
-        raise DataError(f"{place}: no file here can be read; give text, HTML, JSONL or Parquet files ({details})")
-    return Opened(spec, label_of(place), weight, sources, skipped)
+        raise DataError(
+            f"{place}: no file here can be read; give text, HTML, PDF, EPUB, JSONL, CSV, Parquet, Arrow, WARC or "
+            f"MediaWiki files ({details})"
+        )
+    if column and not any("column" in type(source).model_fields for source in sources):
+        raise DataError(f"{spec}: nothing here has columns; leave out #{column}")
+    return Opened(spec, label, weight, sources, skipped)
 
 
-def _dispatch(files: Sequence[Found], label: str, by_itself: bool) -> tuple[tuple[Source, ...], tuple[Unreadable, ...]]:
-    """A source for each plug-in that has files, in the order of their names, and what no plug-in reads."""
-    readers = {
-        end: name
-        for name in PLUGINS.choices()
-        for end in cast(type[FileSource], PLUGINS.find(name)).__dict__.get("suffixes", ())
-    }
+def _is_elsewhere(place: str) -> bool:
+    return is_remote(place) and not Path(place).expanduser().exists()
+
+
+def _parsed(spec: str) -> tuple[str, str, float]:
+    """Place, column and weight. A path that exists as it is written is taken as it is. Raises DataError.
+
+    The last `=2` of a URL is a weight only where it is not the value of a parameter.
+    """
+    place, column, weight = spec, "", 1.0
+    parameters = spec.partition("?")[2] if "://" in spec else ""
+    is_value = bool(parameters) and parameters.count("=") <= parameters.count("&") + 1
+    if (match := WEIGHT.match(place)) and not is_value and not Path(place).expanduser().exists():
+        place, weight = match.group(1), float(match.group(2))
+        if weight <= 0:
+            raise DataError(f"{spec}: the weight must be above 0; to leave the data out, leave out its --data")
+    if "#" in place and not Path(place).expanduser().exists():
+        place, _, column = place.rpartition("#")
+    return place, column, weight
+
+
+def _dispatch(
+    files: Sequence[File], label: str, by_itself: bool, settings: Mapping[str, Any]
+) -> tuple[tuple[Source, ...], tuple[Unreadable, ...]]:
+    """A source for each plug-in that has files, in the order of their names, and what no plug-in reads.
+
+    Each source gets those of the `settings` that it has.
+    """
+    kinds = {name: cast(type[FileSource], PLUGINS.find(name)) for name in PLUGINS.choices()}
+    readers = {end: name for name, kind in kinds.items() for end in kind.__dict__.get("suffixes", ())}
     taken: dict[str, list[tuple[str, str]]] = {}
     skipped: list[Unreadable] = []
     for file in files:
@@ -111,7 +171,10 @@ def _dispatch(files: Sequence[Found], label: str, by_itself: bool) -> tuple[tupl
             skipped.append(problem)
         else:
             taken.setdefault(reader, []).append((file.path, file.id))
-    made = [PLUGINS.read({"name": name, "label": label, "files": tuple(taken[name])}) for name in sorted(taken)]
+    made = []
+    for name in sorted(taken):
+        own = {key: value for key, value in settings.items() if key in kinds[name].model_fields}
+        made.append(PLUGINS.read({"name": name, "label": label, "files": tuple(taken[name]), **own}))
     return tuple(cast(Source, source) for source in made), tuple(skipped)
 
 

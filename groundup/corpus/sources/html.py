@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from groundup.corpus.document import Document, Shard, Unreadable
-from groundup.corpus.extract import html_to_text
+from pydantic import Field
+
+from groundup.config import Component
+from groundup.corpus.document import Document, Found, Raw, Shard, Unreadable
+from groundup.corpus.extract._base import METHODS, Extractor
 from groundup.corpus.sources._base import DOCUMENT_BYTES, FileSource
 from groundup.corpus.streams import whole
 
@@ -18,8 +21,14 @@ class Html(FileSource):
 
     label: str
     files: tuple[tuple[str, str], ...]
+    extract: Annotated[Component, METHODS] = Field("trafilatura", validate_default=True)
 
-    def read(self, shard: Shard) -> Iterator[Document | Unreadable]:
+    def read(self, shard: Shard) -> Iterator[Found]:
         """The one document of the page; a page over 16 MiB is skipped by name."""
+        assert isinstance(self.extract, Extractor)
+        method = self.extract
         page = whole(Path(shard.path), shard.id, DOCUMENT_BYTES)
-        yield page if isinstance(page, Unreadable) else Document(shard.id, html_to_text(page), self.label, shard.path)
+        if isinstance(page, Unreadable):
+            yield page
+        else:
+            yield Raw(Document(shard.id, "", self.label, shard.path), lambda: method.text(page))

@@ -1,4 +1,4 @@
-"""Packed preferences, over and over: pairs for DPO and its kin and for reward models, single verdicts for KTO.
+"""Packed preferences, over and over: pairs for DPO and its kin and for reward models, single verdicts for KTO, classes.
 
 What belongs together lies in one row, each reply a segment of its own: both sides of a pair; a judged reply and, for
 KTO, the same question with a reply to another one, which shows how far the policy has drifted. So a loss over them is
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from groundup.corpus.conversation import Conversation
+from groundup.corpus.conversation import Conversation, Message
 from groundup.corpus.preference import Pair, Preference, Thumb
 from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
@@ -39,6 +39,8 @@ class Unit:
     replies: tuple[Sequenced, ...]
     verdicts: tuple[float, ...]
     margin: float = 0.0
+    label: int | None = None
+    """The class of what is in it, for a classifier."""
 
     @property
     def places(self) -> int:
@@ -64,6 +66,17 @@ def verdict_units(preferences: Iterable[Preference], chat: Chat) -> list[Unit]:
         shapes.append((1.0 if thumb.liked else -1.0, 0.0)[: 1 + (other is not None)])
     replies = _rendered(chat, talks)
     return [Unit(tuple(next(replies) for _ in verdicts), verdicts) for verdicts in shapes]
+
+
+def label_units(texts: Iterable[tuple[str, int]], chat: Chat, context: int) -> list[Unit]:
+    """Each text as a turn of the user, and its class. One that is longer than the context is cut before its end."""
+    pairs = list(texts)
+    pad, units = chat.tokenizer.special[PAD], []
+    rendered = chat.render_batch([(Message("user", text),) for text, _ in pairs])
+    for (ids, _), (_, label) in zip(rendered, pairs, strict=True):
+        ids = [*ids[: context - 1], ids[-1], pad] if len(ids) > context else [*ids, pad]
+        units.append(Unit(((np.asarray(ids, np.int32), np.zeros(len(ids), np.float32)),), (1.0,), label=label))
+    return units
 
 
 class PackedPreferences(Sequence[Batch]):
@@ -113,10 +126,11 @@ class PackedPreferences(Sequence[Batch]):
         row = padded([reply for unit in units for reply in unit.replies], self.length, self._pad)
         n = int(row.segments[-1]) + 1
         verdicts, margins = np.zeros((2, n), dtype=np.float32)
-        pairs, place = np.zeros(n, dtype=np.int64), 0
+        (pairs, labels), place = np.zeros((2, n), dtype=np.int64), 0
         for number, unit in enumerate(units):
             here = slice(place, place + len(unit.replies))
             verdicts[here], pairs[here], margins[place] = unit.verdicts, number, unit.margin
+            labels[here] = unit.label or 0
             place = here.stop
         return replace(
             collate([row]),
@@ -126,6 +140,7 @@ class PackedPreferences(Sequence[Batch]):
             segment_weight=torch.from_numpy(verdicts)[None],
             margin=torch.from_numpy(margins)[None],
             pair=torch.from_numpy(pairs)[None],
+            label=torch.from_numpy(labels)[None] if units[0].label is not None else None,
             ref_logp=None if self._reference is None else torch.from_numpy(self._reference[index])[None],
         )
 
@@ -164,7 +179,7 @@ def joined(parts: Sequence[Batch]) -> Batch:
     fields: dict[str, Any] = {}
     for name in parts[0].tensors():
         rows = [part.tensors()[name] for part in parts]
-        if name in ("pair", "segment_weight", "margin"):
+        if name in ("pair", "segment_weight", "margin", "label"):
             rows = [torch.nn.functional.pad(row, (0, widest - row.shape[1])) for row in rows]
         fields[name] = torch.cat(rows)
     return Batch(**fields, count=sum(part.count for part in parts))

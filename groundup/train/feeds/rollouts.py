@@ -66,8 +66,11 @@ class Rollouts(Generic[Q]):
         seed: int,
         scale: bool = True,
         reference: Callable[[Batch], Tensor] | None = None,
+        weigh: Callable[[Batch, np.ndarray], Batch] | None = None,
     ) -> None:
-        """Raises DataError without questions, and ConfigError where `rows` do not divide a phase."""
+        """`weigh` gives a phase other advantages, out of its replies and the reward (n,) of each.
+
+        Raises DataError without questions, and ConfigError where `rows` do not divide a phase."""
         if not questions:
             raise DataError("there is no question to roll out; give the task more to ask")
         if (prompts * group) % rows:
@@ -76,13 +79,15 @@ class Rollouts(Generic[Q]):
             )
         self._questions = Shuffled(questions, seed)
         self._prompt, self._complete, self._reward, self._reference = prompt, complete, reward, reference
+        self._weigh = weigh
         self._prompts, self._group, self._rows, self._seed, self._scale = prompts, group, rows, seed, scale
         self._position = 0
         self._unused: Batch | None = None
         self._left = 0
         self.metrics: dict[str, float] = {}
         """Of the latest phase: mean `reward`, its `reward_std`, the shares `stopped` and `even` (groups of one reward),
-        and `length` in tokens."""
+        `length` in tokens, and where there is a reference, `drift`: by how many nats a reply is likelier than under
+        it, an estimate of the divergence."""
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches without end; the model answers whenever there are no unused roll-outs."""
@@ -126,6 +131,8 @@ class Rollouts(Generic[Q]):
             batch = replace(
                 batch, ref_logp=torch.cat([self._reference(part) for part in parts]).to(batch.tokens.device)
             )
+        if self._weigh is not None:
+            batch = self._weigh(batch, rewards[kept])
         self._position = places.stop
         self.metrics = {
             "reward": float(rewards.mean()),
@@ -134,12 +141,16 @@ class Rollouts(Generic[Q]):
             "even": float(np.mean(groups.min(1) == groups.max(1))),
             "length": float(np.mean([len(answer.ids) for answer in answers])),
         }
+        if batch.ref_logp is not None and batch.old_logp is not None:
+            ahead = (batch.old_logp - batch.ref_logp).masked_fill(batch.weights == 0, 0.0)
+            self.metrics["drift"] = float(ahead.sum()) / len(kept)
         return batch
 
     def _kept(self, groups: np.ndarray) -> np.ndarray:
         """The rows that are trained on; all of them where what has a gradient would not give every batch a row."""
         teaches = np.repeat(groups.min(1) != groups.max(1), self._group)
-        everything = self._reference is not None or teaches.sum() < len(teaches) // self._rows
+        free = self._reference is None and self._weigh is None
+        everything = not free or teaches.sum() < len(teaches) // self._rows
         return np.arange(len(teaches)) if everything else np.flatnonzero(teaches)
 
 

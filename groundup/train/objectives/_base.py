@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from groundup.config import Component
 
@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     from groundup.train.batch import Batch
 
 
+Wanted = Literal["conversations", "pairs", "verdicts", "rollouts", "labels"]
+
+
 class Objective(Component):
     """A pure function of one micro; it never sees another.
 
     Law: the sum is additive over rows, and where the weight is zero so is the gradient.
     """
+
+    learns_from: ClassVar[Wanted]
+    """What its feed holds."""
+    refers: ClassVar[bool] = False
+    """Whether it measures from a reference model, and so needs `ref_logp`."""
 
     @property
     def asks(self) -> tuple[str, ...]:

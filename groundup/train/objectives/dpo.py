@@ -23,6 +23,9 @@ class Dpo(Objective):
     wrong, and the lead stops growing where the odds say so. Needs `ref_logp`; the count is one of pairs.
     """
 
+    learns_from = "pairs"
+    refers = True
+
     beta: float = Field(0.1, gt=0, description="how firmly the reference holds; small lets go")
     smoothing: float = Field(0.0, ge=0, lt=0.5, description="share of labels that are taken to be wrong (cDPO)")
 

@@ -24,6 +24,8 @@ class Gspo(Objective):
     of a ratio of tokens.
     """
 
+    learns_from = "rollouts"
+
     clip_low: float = Field(3e-4, ge=0, lt=1, description="how far the ratio may fall below 1 and still count")
     clip_high: float = Field(4e-4, ge=0, description="how far it may rise above 1")
 

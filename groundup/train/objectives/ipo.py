@@ -23,6 +23,9 @@ class Ipo(Objective):
     a sum would weigh long replies by the square of their length. Needs `ref_logp`; the count is one of pairs.
     """
 
+    learns_from = "pairs"
+    refers = True
+
     beta: float = Field(0.1, gt=0, description="the lead that is aimed at is 1 / (2 beta) nats per token")
 
     def __call__(self, scores: Scores, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

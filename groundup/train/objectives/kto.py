@@ -24,6 +24,9 @@ class Kto(Objective):
     step cannot change it; a row that holds none judges against no drift.
     """
 
+    learns_from = "verdicts"
+    refers = True
+
     beta: float = Field(0.1, gt=0, description="how firmly the reference holds; small lets go")
     liked: float = Field(1.0, ge=0, description="weight of the liked replies")
     disliked: float = Field(1.0, ge=0, description="weight of the disliked ones; raise that of the rarer kind")

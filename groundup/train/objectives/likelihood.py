@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Likelihood(Objective):
     """Cross entropy in nats, weighted by token."""
 
+    learns_from = "conversations"
+
     z_loss: float = Field(0.0, ge=0, description="weight of the squared log-normaliser (PaLM, arXiv 2204.02311: 1e-4)")
 
     def __call__(self, scores: Scores, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

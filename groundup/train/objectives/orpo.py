@@ -27,6 +27,8 @@ class Orpo(Objective):
     question, as in all fine-tuning here.
     """
 
+    learns_from = "pairs"
+
     odds: float = Field(0.1, ge=0, description="weight of the odds ratio, the paper's lambda")
 
     def __call__(self, scores: Scores, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

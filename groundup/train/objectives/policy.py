@@ -22,6 +22,8 @@ class Policy(Objective):
     together, not roll-out by roll-out, so that long answers are not favoured (DAPO, arXiv 2503.14476).
     """
 
+    learns_from = "rollouts"
+
     clip_low: float = Field(0.2, ge=0, lt=1, description="how far the ratio may fall below 1 and still count")
     clip_high: float = Field(0.2, ge=0, description="how far it may rise above 1; 0.28 in DAPO")
     kl: float = Field(0.0, ge=0, description="weight of the divergence from the reference model")

@@ -24,6 +24,8 @@ class Reward(Objective):
     the same term in DPO). `feeds.preferences.length_bias` fits it. The count is one of pairs.
     """
 
+    learns_from = "pairs"
+
     length_bias: float = Field(0.0, description="log-odds per token of length that are left to length alone")
     centre: float = Field(0.0, ge=0, description="weight of (r + r')², which keeps rewards about 0 (arXiv 2312.09244)")
 

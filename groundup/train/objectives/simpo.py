@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Simpo(Objective):
     """Simple preference optimisation (arXiv 2405.14734); the defaults are in its range. The count is one of pairs."""
 
+    learns_from = "pairs"
+
     beta: float = Field(2.0, gt=0, description="scale of the mean log-probability of a reply")
     gamma: float = Field(1.0, ge=0, description="lead that is asked for, after scaling by beta")
 

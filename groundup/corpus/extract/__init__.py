@@ -1,0 +1,1 @@
+"""What takes the text out of a web page, one file a method: `corpus.extract = "resiliparse"` picks one."""

@@ -1,0 +1,49 @@
+"""A model around another: all it does the other does, until a subclass says what more there is."""
+
+import torch
+from torch import Tensor, nn
+
+from groundup.layers.cache import Cache
+from groundup.models._base import Model, Role
+
+
+class Around(Model):
+    """`body` under another name. Any architecture, unchanged."""
+
+    def __init__(self, body: Model) -> None:
+        super().__init__()
+        self.config, self.body = body.config, body
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The body's table of token embeddings."""
+        return self.body.embedding
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The body's `(V, D)` matrix."""
+        return self.body.head_weight
+
+    def forward(
+        self,
+        tokens: Tensor,
+        *,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """The body's hidden states `(B, T, D)`."""
+        hidden: Tensor = self.body(tokens, positions=positions, segments=segments, cache=cache)
+        return hidden
+
+    def memory(self, rows: int, length: int, dtype: torch.dtype) -> list[tuple[Tensor, ...]]:
+        """The body's."""
+        return self.body.memory(rows, length, dtype)
+
+    def attention_flops(self, length: int) -> float:
+        """The body's."""
+        return self.body.attention_flops(length)
+
+    def roles(self) -> dict[str, Role]:
+        """The body's."""
+        return {f"body.{name}": role for name, role in self.body.roles().items()}
