@@ -68,8 +68,8 @@ def test_cached_rows_may_stand_at_different_places(config: ModelConfig) -> None:
         for ahead in range(4):
             if ahead == 2:
                 cache.copy(cache, [2], [3])
-                cache.move(0, 2)
-                cache.move(3, 0)
+                cache.copy(cache, [0], [2])
+                cache.copy(cache, [3], [0])
                 counts, tokens, whole = (x[[2, 1, 0]] for x in (counts, tokens, whole))
             places = counts + ahead
             hidden = model(tokens.gather(1, places[:, None]), cache=cache.slice(0, 3))

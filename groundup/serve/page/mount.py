@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -70,6 +71,8 @@ def mount(app: FastAPI, runs: Path, actions: Actions, key: str | None = None) ->
 
     # What an error says may hold what somebody typed: it is not logged, only where it was.
     logging.getLogger("nicegui").disabled = True
+    # At its start NiceGUI looks at every object there is, deprecated ones of torch among them.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")
     pages.on_exception(app.state.telemetry.failure)
     pages.add_middleware(_Sealed)
     ui.run_with(
