@@ -146,8 +146,9 @@ def read_documents(folder: Path, split: str | None = None) -> Iterator[Document]
 
 
 def _read_file(path: Path, split: str | None) -> Iterator[Document]:
-    columns = ["id", "text", "source", "path", *(name for name, _ in LABELS)]
     with parquet.ParquetFile(path) as file:
+        labels = [name for name, _ in LABELS if name in file.schema_arrow.names]  # an older corpus has fewer
+        columns = ["id", "text", "source", "path", *labels]
         for group in range(file.num_row_groups):
             here = compute.equal(file.read_row_group(group, ["split"])["split"], split) if split else None
             if here is not None and not compute.any(here).as_py():
