@@ -1,6 +1,5 @@
 """Talks held by a model and rated by another, which a real server on loopback serves."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,8 +11,8 @@ from groundup.errors import DataError, ResourceError
 from groundup.eval.judged import RATING, Judge, converse, rate
 from groundup.serve.guard import Limits
 from groundup.serve.http import create_app
-from groundup.serve.run import listen, make_server
 from groundup.tasks.published._base import Talk
+from serve.house import listening
 
 TALKS = [
     Talk("1", ("What is 1?", "How much?"), ("1", ""), "math"),
@@ -25,17 +24,8 @@ TALKS = [
 def judging(words: str) -> Iterator[Judge]:
     """A server whose model rates everything with the same words; it needs a key."""
     app = create_app({"judge": saying(words, length=2048)}, limits=Limits(), key="secret")
-    ready = threading.Event()
-    with listen("127.0.0.1", 0) as bound:
-        server = make_server(app, ready.set)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        try:
-            assert ready.wait(30)
-            yield Judge(f"http://127.0.0.1:{bound.getsockname()[1]}/v1", "judge", "secret")
-        finally:
-            server.should_exit = True
-            thread.join(30)
+    with listening(app) as port:
+        yield Judge(f"http://127.0.0.1:{port}/v1", "judge", "secret")
 
 
 def test_every_turn_is_held_with_those_before_it() -> None:

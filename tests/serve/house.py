@@ -34,11 +34,8 @@ class House:
 
 
 @contextmanager
-def serving(limits: Limits | None = None, key: str | None = None, rows: int = 4) -> Iterator[House]:
-    """A server with the models `parrot`, which answers one thing, and `babbler`, which seldom ends."""
-    log = io.StringIO()
-    models = {"parrot": dialogue(parrot(), rows), "babbler": dialogue(babbler(), rows)}
-    app = create_app(models, limits=limits, key=key, log=log)
+def listening(app: FastAPI) -> Iterator[int]:
+    """The port of an application that is served on loopback until the end."""
     ready = threading.Event()
     with listen("127.0.0.1", 0) as bound:
         server = make_server(app, ready.set)
@@ -46,8 +43,18 @@ def serving(limits: Limits | None = None, key: str | None = None, rows: int = 4)
         thread.start()
         try:
             assert ready.wait(30)
-            yield House(bound.getsockname()[1], app, log)
+            yield bound.getsockname()[1]
         finally:
             server.should_exit = True
             thread.join(30)
             assert not thread.is_alive()
+
+
+@contextmanager
+def serving(limits: Limits | None = None, key: str | None = None, rows: int = 4) -> Iterator[House]:
+    """A server with the models `parrot`, which answers one thing, and `babbler`, which seldom ends."""
+    log = io.StringIO()
+    models = {"parrot": dialogue(parrot(), rows), "babbler": dialogue(babbler(), rows)}
+    app = create_app(models, limits=limits, key=key, log=log)
+    with listening(app) as port:
+        yield House(port, app, log)
