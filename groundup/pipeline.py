@@ -20,7 +20,7 @@ from groundup.config import Tree, fingerprint, leaves
 from groundup.errors import DataError
 from groundup.events import Events
 from groundup.recipe import Recipe
-from groundup.stages import adapt, adapted, classes, reinforce, results, text, training
+from groundup.stages import adapt, adapted, classes, grpo, reinforce, results, text, training
 from groundup.stages._work import Clock, Work
 from groundup.store import Artifact, Store
 
@@ -68,7 +68,15 @@ STAGES = (
         files="data.chat",
         timed="sft",
     ),
-    Stage("grpo", training.grpo, ("tokenizer", "sft"), (*MODEL, "grpo"), timed="grpo", version=2),
+    Stage(
+        "grpo",
+        grpo.grpo,
+        ("corpus", "tokenizer", "sft"),
+        (*MODEL, "data.chat", "sft", "grpo"),
+        files="data.chat",
+        timed="grpo",
+        version=3,
+    ),
     Stage("eval", results.evaluate, ("corpus", "tokenizer", "pretrain", "sft", "grpo"), (*MODEL, "eval"), version=2),
     Stage("report", results.report, ("corpus", "tokenizer", "tokens", "pretrain", "sft", "grpo", "eval")),
 )

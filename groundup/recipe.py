@@ -99,6 +99,10 @@ class Grpo(Training):
     clip_ratio: float = Field(0.2, gt=0)
     kl: float = Field(0.0, ge=0, description="weight of the divergence from the SFT model; 0: none")
     max_tokens: Count = Field(36, description="of a reply; the longest demonstration is 28 with its end")
+    rehearsal: float = Field(
+        0.3, ge=0, description="weight of the mean loss on sft's conversations in each step, lest they be forgotten"
+    )
+    rehearsal_rows: Count = Field(16, description="rows of sft's conversations in each step")
 
 
 class Adapter(Config):

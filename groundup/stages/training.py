@@ -1,4 +1,4 @@
-"""Ids to a model that answers: the stages pretrain, sft and grpo. One loop; they differ in feed and objective."""
+"""Ids to a model that answers: the stages pretrain and sft, and the one way in which all stages train."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundup.errors import ConfigError
-from groundup.stages._measure import measured, scored
+from groundup.stages._measure import measured
 from groundup.stages._work import Work
-from groundup.stages.conversations import talks
+from groundup.stages.conversations import Split, talks
 from groundup.stages.incoming import imported
 from groundup.stages.text import documents
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from groundup.models._base import Model
     from groundup.recipe import Recipe, Training
     from groundup.store import Artifact
-    from groundup.train.batch import Batch
+    from groundup.tokenizer.chat import Chat
+    from groundup.tokens.conversations import PackedConversations
     from groundup.train.drive import Driven, Probe
     from groundup.train.feeds._base import Feed
     from groundup.train.objectives._base import Objective
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 MOST = {"sft": 1.0, "grpo": 1.5}
 """The longest that a stage may take, as a multiple of its share: grpo makes up for an sft that stops early."""
-
-PROMPT_ROOM = 64
-"""Tokens that hold any question of arithmetic, its template included, even when every character is one."""
 
 PROBE_ROWS = 16
 """Held-out rows that are measured together."""
@@ -49,11 +45,11 @@ def pretrain(work: Work) -> None:
     from groundup.train.feeds.documents import Documents
     from groundup.train.objectives.likelihood import Likelihood
 
-    recipe, model = work.recipe, _model(work)
+    recipe, model = work.recipe, model_of(work)
     if given := imported(work.store, recipe):
         open_weights(given.path, model)
         if recipe.train.steps == 0:
-            _carry_over(work, model)
+            carry_over(work, model)
         return
     length = model.config.length
     opened = open_specs(list(recipe.data.text))
@@ -101,7 +97,7 @@ def _weights(recipe: "Recipe", weights: list[float], rows: list[int]) -> list[fl
     return mixed(sized, rows, needed, temperature=mix.temperature, most=mix.most, epochs=mix.epochs)
 
 
-def _carry_over(work: Work, model: "Model") -> None:
+def carry_over(work: Work, model: "Model") -> None:
     """Hand on the weights as they came: a stage of no steps."""
     from groundup.train import checkpoint
 
@@ -117,22 +113,17 @@ def sft(work: Work) -> None:
     """From a model that continues text to one that answers: conversations, loss on what the assistant says."""
     from groundup.tokenizer._base import load
     from groundup.tokenizer.chat import Chat
-    from groundup.tokens.conversations import pack_conversations
     from groundup.train.batch import collate
     from groundup.train.drive import Probe
     from groundup.train.feeds.conversations import Conversations
     from groundup.train.objectives.likelihood import Likelihood
 
-    recipe, model = work.recipe, _model(work, "pretrain")
+    recipe, model = work.recipe, model_of(work, "pretrain")
     if recipe.sft.steps == 0:
-        _carry_over(work, model)
+        carry_over(work, model)
         return
     chat = Chat(load(work.path("tokenizer")))
-    pad = chat.tokenizer.special["<|pad|>"]
-    train, held_out = (
-        pack_conversations(chat.render_batch(talks(work, split)), model.config.length, pad)
-        for split in ("train", "held_out")
-    )
+    train, held_out = packed_talks(work, chat, "train"), packed_talks(work, chat, "held_out")
     feed = Conversations(train, micro_rows(recipe.sft), stage_seed(work))
     looks = [collate(held_out[first : first + PROBE_ROWS]) for first in range(0, len(held_out), PROBE_ROWS)]
     objective = Likelihood()
@@ -149,56 +140,12 @@ def sft(work: Work) -> None:
     }
 
 
-def grpo(work: Work) -> None:
-    """Reinforcement on arithmetic: the model's own answers, weighed by whether they are right."""
-    from groundup.infer.engine import Engine
-    from groundup.infer.schedule import Request
-    from groundup.tasks.arithmetic import Arithmetic
-    from groundup.tokenizer._base import load
-    from groundup.tokenizer.chat import Chat, Ending
-    from groundup.train.feeds.rollouts import Rollouts
-    from groundup.train.objectives.policy import Policy
+def packed_talks(work: Work, chat: "Chat", split: Split) -> "PackedConversations":
+    """The rows of a split that sft learns from, or is measured on."""
+    from groundup.tokens.conversations import pack_conversations
 
-    recipe, settings, model = work.recipe, work.recipe.grpo, _model(work, "sft")
-    if settings.steps == 0:
-        _carry_over(work, model)
-        return
-    chat, task = Chat(load(work.path("tokenizer"))), Arithmetic()
-    room = min(model.config.length, PROMPT_ROOM + settings.max_tokens)
-    engine = Engine(model, rows=settings.rows, length=room, dtype=autocast_dtype(recipe.precision))
-
-    def complete(prompts: list[list[int]], seeds: list[int]) -> list[Any]:
-        engine.refresh(model)
-        requests = [
-            Request(prompt=prompt, max_tokens=settings.max_tokens, temperature=1.0, stop=chat.stop_ids, seed=seed)
-            for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
-        return list(engine.complete(requests))
-
-    def reward(example: Any, answer: Any) -> float:
-        message, ending = chat.parse(answer.ids)
-        return task.score(example, message.content) if ending is Ending.STOPPED else 0.0
-
-    feed = Rollouts(
-        task.examples("train", 1 << 20, stage_seed(work)),
-        lambda example: chat.prompt(task.ask(example)),
-        complete,
-        reward,
-        prompts=settings.rows // settings.group,
-        group=settings.group,
-        rows=micro_rows(settings),
-        seed=stage_seed(work),
-        reference=_reference(work, model) if settings.kl else None,
-    )
-    objective = Policy(clip_low=settings.clip_ratio, clip_high=settings.clip_ratio, kl=settings.kl)
-    first: list[float] = []
-
-    def numbers() -> Mapping[str, float]:
-        first[:] = first or [feed.metrics["reward"]]
-        return feed.metrics
-
-    driven = train_stage(work, settings, model, feed, objective, extra=numbers)
-    work.draft.facts |= {"reward_first": first[0] if first else None, "reward_last": driven.last.get("reward")}
+    length = int(work.recipe.model.tree()["length"])
+    return pack_conversations(chat.render_batch(talks(work, split)), length, chat.tokenizer.special["<|pad|>"])
 
 
 def open_weights(store_path: Path, model: "Model") -> None:
@@ -227,7 +174,8 @@ def build_model(recipe: Any, tokenizer_folder: Path, weights: Path | None, devic
     return model.to(device)
 
 
-def _model(work: Work, weights_of: str | None = None) -> "Model":
+def model_of(work: Work, weights_of: str | None = None) -> "Model":
+    """The recipe's model on the device, with the weights that another stage left or fresh ones."""
     weights = work.path(weights_of) if weights_of else None
     return build_model(work.recipe, work.path("tokenizer"), weights, work.device)
 
@@ -253,6 +201,7 @@ def train_stage(
     feed: "Feed",
     objective: "Objective",
     *,
+    micros: int | None = None,
     probe: "Probe | None" = None,
     start: "Artifact | None" = None,
     extra: Callable[[], Mapping[str, float]] = dict,
@@ -260,7 +209,8 @@ def train_stage(
 ) -> "Driven":
     """Train `model` for the stage's steps or seconds, leave its weights in the draft, and the facts all stages share.
 
-    `start` is a finished artifact of the same stage that is taken up before its decay.
+    `micros` are the batches of one step, where they are not rows / micro_rows. `start` is a finished artifact of the
+    same stage that is taken up before its decay.
     """
     from groundup.train import checkpoint
     from groundup.train.drive import Keep, drive
@@ -268,7 +218,7 @@ def train_stage(
     keep = Keep(work.scratch / "train", settings.save_seconds, settings.save_steps)
     if not any(keep.folder.glob("step-*")):
         work.note(event="begun")  # what an attempt decided that left no checkpoint binds no one
-    trainer = _trainer(work, settings, model, feed, objective)
+    trainer = _trainer(work, settings, model, feed, objective, micros or settings.rows // micro_rows(settings))
     if start is not None and not keep.folder.exists():
         state = checkpoint.load(start.path / "before_decay", work.events)
         if state is not None:
@@ -304,7 +254,9 @@ def train_stage(
     return driven
 
 
-def _trainer(work: Work, settings: "Training", model: "Model", feed: "Feed", objective: "Objective") -> "Trainer":
+def _trainer(
+    work: Work, settings: "Training", model: "Model", feed: "Feed", objective: "Objective", micros: int
+) -> "Trainer":
     """A trainer as the settings of the stage say."""
     from groundup.optim._base import OptimizerConfig
     from groundup.train.precision import Precision
@@ -318,7 +270,7 @@ def _trainer(work: Work, settings: "Training", model: "Model", feed: "Feed", obj
         settings.optim.build(model, model.roles()),
         _schedule(work, settings),
         precision=Precision(work.recipe.precision, work.device),
-        accumulate=settings.rows // micro_rows(settings),
+        accumulate=micros,
         clip=settings.clip,
         seed=stage_seed(work),
     )
@@ -376,11 +328,3 @@ def _glimpse(work: Work, model: "Model") -> Callable[[int], None]:
         work.events.sample(work.name, step, learned.decode(prompt), learned.decode(written.ids))
 
     return write
-
-
-def _reference(work: Work, model: "Model") -> "Callable[[Batch], Tensor]":
-    """Log-probabilities under a frozen copy of the model as it is now."""
-    import copy
-
-    frozen = copy.deepcopy(model).eval().requires_grad_(False)
-    return lambda batch: scored(work, frozen, batch).logp

@@ -12,6 +12,7 @@ from groundup.train.batch import collate
 from groundup.train.feeds._order import Shuffled, seed_of
 from groundup.train.feeds.conversations import Conversations
 from groundup.train.feeds.documents import Documents
+from groundup.train.feeds.rehearsal import Rehearsal
 from train import toy
 
 
@@ -88,3 +89,18 @@ def test_a_batch_is_cut_by_rows_and_counted_anew() -> None:
 def test_seeds_differ_and_stay() -> None:
     assert len({seed_of(1, place, member) for place in range(20) for member in range(20)}) == 400
     assert seed_of(-1, 2) == seed_of(-1, 2) < 2**63
+
+
+def test_rehearsal_counts_what_is_known_by_its_share_of_what_is_new_and_goes_on_where_it_stood() -> None:
+    def feed() -> Rehearsal:
+        packed = [Numbered().row(100 + number) for number in range(5)]
+        return Rehearsal(Documents(Numbered(), rows=3), Conversations(packed, 2, seed=0), micros=2, weight=0.5)
+
+    whole = feed()
+    new, more, known, *_ = step = list(islice(whole, 6))
+    assert [batch.tokens[0, 0] >= 100 for batch in step] == [False, False, True] * 2
+    assert known.count == 0 and float(known.weights.sum()) == pytest.approx(0.5 * (new.count + more.count))
+    resumed = feed()
+    resumed.restore(whole.state())
+    for one, other in zip(islice(whole, 3), islice(resumed, 3), strict=True):
+        assert torch.equal(one.tokens, other.tokens) and torch.equal(one.weights, other.weights)

@@ -1,6 +1,7 @@
 """Laws of every objective in the folder: additive over rows, no gradient where the weight is zero. Their formulas."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -162,6 +163,15 @@ def test_the_divergence_from_the_reference_is_k3() -> None:
     assert metrics["kl"].item() == pytest.approx(math.exp(0.7) - 0.7 - 1, rel=1e-5)
     total.backward()
     assert made.logp.grad.item() == pytest.approx(2.0 * (1 - math.exp(0.7)), rel=1e-5)
+
+
+def test_what_no_policy_drew_is_a_demonstration() -> None:
+    batch = replace(toy.batch(), old_logp=None, advantage=None)
+    logp = torch.randn(batch.weights.shape, requires_grad=True)
+    total, metrics = Policy(kl=0.1)(Scores(logp=logp, lse=torch.zeros_like(logp)), batch)
+    total.backward()
+    assert logp.grad is not None and torch.equal(logp.grad, -batch.weights)
+    assert set(metrics) == {"rehearsed"}
 
 
 def test_an_objective_is_chosen_by_the_name_of_its_file() -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Policy(Objective):
     """The clipped ratio of PPO (arXiv 1707.06347) over tokens, with GRPO's divergence (arXiv 2402.03300) where asked.
 
-    Needs `old_logp` and `advantage`, and `ref_logp` if `kl` is not 0. The sum is divided by the tokens of all roll-outs
+    Needs `old_logp` and `advantage`, and `ref_logp` if `kl` is not 0; a batch without, that no policy drew, is one of
+    demonstrations: its likelihood is raised, by its weights. The sum is divided by the tokens of all roll-outs
     together, not roll-out by roll-out, so that long answers are not favoured (DAPO, arXiv 2503.14476).
     """
 
@@ -29,11 +30,15 @@ class Policy(Objective):
     kl: float = Field(0.0, ge=0, description="weight of the divergence from the reference model")
 
     def __call__(self, scores: Scores, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Reports `loss`, `clipped` (share of tokens whose gradient is cut), `kl_old`, and `kl` to the reference.
+        """Reports `loss`, `clipped` (share of tokens whose gradient is cut), `kl_old`, and `kl` to the reference; of
+        demonstrations `rehearsed`, which `loss` leaves out.
 
         Divergences are by the k3 estimator exp(d) - d - 1, never negative (http://joschu.net/blog/kl-approx.html).
         """
-        assert batch.old_logp is not None and batch.advantage is not None
+        if batch.old_logp is None:
+            shown = -(scores.logp * batch.weights).sum()
+            return shown, {"rehearsed": shown.detach()}
+        assert batch.advantage is not None
         idle = batch.weights == 0
         ahead = (scores.logp - batch.old_logp).masked_fill(idle, 0.0)
         ratio = ahead.exp()
