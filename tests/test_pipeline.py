@@ -116,6 +116,16 @@ def test_a_stage_gets_what_those_after_it_leave() -> None:
     assert Clock(minutes=None, ahead=ahead).left_for("pretrain") is None
 
 
+def test_on_a_machine_slower_than_it_was_when_it_was_probed_the_evaluation_gets_its_time() -> None:
+    ahead = {"pretrain": 30.0, "sft": 6.0, "eval": 10.0}
+    clock = Clock(minutes=1.0, ahead=ahead, seconds_per_token=1e-4)
+    clock.observe(tokens=100_000, seconds=11.0)
+    assert clock.slower == 1.0
+    clock.observe(tokens=100_000, seconds=25.0)
+    assert clock.slower == pytest.approx(2.0)
+    assert clock.left_for("sft") == pytest.approx(40.0, abs=1.0)
+
+
 @pytest.mark.parametrize(
     ("adapt", "names"),
     [

@@ -51,7 +51,8 @@ def make(
     from groundup.stages._work import Clock
 
     began = psutil.Process().create_time()
-    clock = Clock(recipe.minutes, spent_before(store, recipe), began, _ahead(recipe, basis))
+    per_token = float(basis.get("seconds_per_token", 0.0))
+    clock = Clock(recipe.minutes, spent_before(store, recipe), began, _ahead(recipe, basis), per_token)
     events = Events(store.root / "metrics", screen)
     try:
         made = run(store, recipe, events, clock, str(basis["device"]), float(basis["rate"]))

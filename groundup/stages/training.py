@@ -68,6 +68,7 @@ def pretrain(work: Work) -> None:
     driven = train_stage(
         work, recipe.train, model, feed, Likelihood(), start=_finished_before(work), glimpse=_glimpse(work, model)
     )
+    work.clock.observe(driven.tokens, driven.seconds)
     work.draft.facts |= {
         "device": f"{usable_cores()} CPU cores" if work.device == "cpu" else work.device,
         "parameters": sum(weight.numel() for weight in model.parameters()),
