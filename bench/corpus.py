@@ -1,15 +1,16 @@
 """The cleaning half of the corpus engine: how right it is, how fast, and what datatrove makes of the same text.
 
-    python bench/corpus.py DATA [near personal toxicity language contamination speed kill peer]
-                           [--megabytes 500] [--workers 2] [--peer PYTHON]
+    python bench/corpus.py DATA [ROW ...] [--megabytes 500] [--workers 2] [--peer PYTHON]
 
 DATA is the folder of shared data (its MANIFEST.md says what is in it). Without row names all are run but `peer`, which
-needs the python of an environment with datatrove and spacy. Each row prints one JSON line. `speed` tiles books,
-textbooks and docs with noise to --megabytes and builds a corpus of them; `peer` gives both the same 50 MB and the same
+needs the python of an environment with datatrove and spacy. Each row prints one JSON line. `speed` and `everything`
+tile books, textbooks and docs with noise to --megabytes and build a corpus of them; `steps` times each step by itself;
+`passes` gives the rates of one core that `groundup corpus cost` asks for; `peer` gives both the same 50 MB and the same
 rules and counts neither's start.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,14 @@ from groundup.corpus.document import Document, Filter
 from groundup.corpus.filters._personal import FINDERS, find
 from groundup.corpus.filters.language import identify
 from groundup.corpus.judge import Batch, judge_batch
+from groundup.corpus.minhash import bands, minima, runs
+from groundup.corpus.repair import repair
 from groundup.corpus.settings import Corpus, Dedup
 from groundup.corpus.sources._base import open_specs
+from groundup.corpus.spans import prints
 from groundup.corpus.streams import chunks
+from groundup.corpus.words import folded
+from groundup.events import Silent
 
 LARGE = ["en", "zh", "hi", "es", "fr", "ar", "bn", "ru", "pt", "ur", "id", "de", "ja", "mr", "te", "tr", "ta", "vi",
          "ko", "it", "fa", "pl", "uk", "nl", "ro", "th", "hu", "el", "cs", "sv"]  # fmt: skip
@@ -142,15 +149,19 @@ def toxicity(args: argparse.Namespace) -> dict[str, Any]:
 def language(args: argparse.Namespace) -> dict[str, Any]:
     """Accuracy on sentences: the mean of 30 large languages, and each of the 79."""
     hit, count = Counter[str](), Counter[str]()
-    start = time.perf_counter()
-    for row in rows(args.data / "langid" / "lingua_testdata.jsonl.zst"):
-        if row["kind"] == "sentences":
-            count[row["lang"]] += 1
-            hit[row["lang"]] += identify(row["text"])[0] == row["lang"]
-    seconds = time.perf_counter() - start
-    every = {code: round(hit[code] / count[code], 3) for code in sorted(count)}
-    macro = sum(every[code] for code in LARGE) / len(LARGE)
-    return {"macro of 30": macro, "documents/s": count.total() / seconds, "large": LARGE, "each": every}
+    every = list(rows(args.data / "langid" / "lingua_testdata.jsonl.zst"))
+    sentences = [(row["lang"], row["text"]) for row in every if row["kind"] == "sentences"]
+    identify(sentences[0][1])  # opens the model
+    start = time.process_time()
+    found = [identify(text)[0] for _, text in sentences]
+    seconds = time.process_time() - start
+    for (code, _), guess in zip(sentences, found, strict=True):
+        count[code] += 1
+        hit[code] += guess == code
+    each = {code: round(hit[code] / count[code], 3) for code in sorted(count)}
+    macro = sum(each[code] for code in LARGE) / len(LARGE)
+    rate, mean = count.total() / seconds, sum(len(text) for _, text in sentences) / len(sentences)
+    return {"macro of 30": macro, "documents/s": rate, "mean characters": mean, "large": LARGE, "each": each}
 
 
 def contamination(args: argparse.Namespace) -> dict[str, Any]:
@@ -165,20 +176,91 @@ def contamination(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def speed(args: argparse.Namespace) -> dict[str, Any]:
-    """Text in to clean Parquet out, with the default filters and with everything on; and each filter's own rate."""
-    found: dict[str, Any] = {}
+    """Text in to clean Parquet out with the default filters: MB a second and core, and peak memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        return timed(args, Path(folder), [])
+
+
+def everything(args: argparse.Namespace) -> dict[str, Any]:
+    """The same with every filter, both classifiers and repeated passages."""
+    with tempfile.TemporaryDirectory() as folder:
+        filters = [{"name": each.name, **each.tree()} for each in all_filters(args.data, Path(folder))]
+        recipe = Path(folder) / "recipe.toml"
+        recipe.write_text(tomli_w.dumps({"corpus": {"filters": filters}}), encoding="utf-8")
+        return timed(args, Path(folder), ["--config", str(recipe), "corpus.dedup.spans=50"])
+
+
+def timed(args: argparse.Namespace, place: Path, settings: list[str]) -> dict[str, Any]:
+    """One build of tiled texts, start-up and all."""
+    size = tile(args.data, place / "texts", args.megabytes * 1_000_000) / 1e6
+    start = time.perf_counter()
+    peak = watch(build(place / "texts", place / "out", args.workers, settings))
+    seconds = time.perf_counter() - start
+    funnel = json.loads((place / "out" / "facts.json").read_text(encoding="utf-8"))["funnel"]
+    rate = size / seconds / args.workers
+    return {"MB": size, "seconds": seconds, "MB/s/core": rate, "peak MB": peak / 1e6, "funnel": funnel}
+
+
+def steps(args: argparse.Namespace) -> dict[str, Any]:
+    """What each step of the first pass reads by itself, in MB a CPU second, texts split into words anew each time."""
+    texts = [row["text"] for name in TEXTS for row in list(rows(args.data / "pretrain" / f"{name}.jsonl.zst"))[::40]]
+    size = sum(len(text.encode()) for text in texts) / 1e6
+    with tempfile.TemporaryDirectory() as folder:
+        filters = [*all_filters(args.data, Path(folder)), *Corpus(filters="web").filters]
+        work: dict[str, Callable[[str], Any]] = {
+            "repair": repair,
+            "digests": lambda text: hashlib.blake2b(folded(text)).digest(),
+            "near": lambda text: bands(minima(runs(text), 0.8), 0.8),
+            "spans": lambda text: prints(text, 50),
+        }
+        for each in filters:
+            assert isinstance(each, Filter)
+            work[each.name] = lambda text, each=each: each.judge(Document("d", text, "s", "p"))
+        rates = {}
+        for name, step in work.items():
+            step(texts[0])  # opens models and lists
+            start = time.process_time()
+            for text in texts:
+                step(text)
+            rates[name] = round(size / (time.process_time() - start), 1)
+    return {"MB": size, **rates}
+
+
+class Clock(Silent):
+    """Seconds of each pass: by the clock, and of this process's own thread, which no other can share."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, float] = {}
+        self.own: dict[str, float] = {}
+
+    @contextmanager
+    def task(self, label: str, total: float | None = None, unit: str = "") -> Iterator[Silent]:  # type: ignore[override]
+        """Time what is done under it."""
+        wall, own = time.perf_counter(), time.thread_time()
+        yield self
+        self.wall[label], self.own[label] = time.perf_counter() - wall, time.thread_time() - own
+
+
+def passes(args: argparse.Namespace) -> dict[str, Any]:
+    """The rates of the three passes with the default filters, as `groundup corpus cost` asks for them."""
+    clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        size = tile(args.data, place / "texts", args.megabytes * 1_000_000)
-        for name, settings in (("default", []), ("everything", everything(args.data, place))):
-            start = time.perf_counter()
-            process = build(place / "texts", place / name, args.workers, settings)
-            peak = watch(process)
-            seconds = time.perf_counter() - start
-            facts = json.loads((place / name / "facts.json").read_text(encoding="utf-8"))
-            rate = size / 1e6 / seconds / args.workers
-            found[name] = {"seconds": seconds, "MB/s/core": rate, "peak MB": peak / 1e6, "removed": facts["removed"]}
-    return {"MB": size / 1e6, **found, "MB/s of each": filter_rates(args.data)}
+        size = tile(args.data, place / "texts", args.megabytes * 1_000_000) / 1e6
+        facts = refine.build(
+            [str(place / "texts")], settings=Corpus(), out=place / "out", workers=args.workers, progress=clock
+        )
+    judge, relate, publish = clock.wall.values()
+    parent, documents = clock.own["copies and split"], facts["funnel"][0]["documents"]
+    return {
+        "judge MB/s": size / judge / args.workers,
+        "relate MB/s": size / max(relate - parent, 1e-9) / args.workers,
+        "parent documents/s": documents / parent,
+        "publish MB/s": size / publish / args.workers,
+        "MB": size,
+        "documents": documents,
+        "seconds": clock.wall,
+    }
 
 
 def kill(args: argparse.Namespace) -> dict[str, Any]:
@@ -209,8 +291,8 @@ def build(texts: Path, out: Path, workers: int, settings: list[str]) -> "subproc
     return subprocess.Popen([*command, "--workers", str(workers), *settings], stdout=subprocess.DEVNULL)
 
 
-def everything(data: Path, folder: Path) -> list[str]:
-    """Settings with every filter, both classifiers and repeated passages; the classifiers are trained here."""
+def all_filters(data: Path, folder: Path) -> list[Any]:
+    """The default filters and all that need a file: both classifiers are trained here."""
     from groundup.corpus.classifier import train
 
     comments = list(rows(data / "pii_toxicity" / "surge_toxicity_en.jsonl.zst"))
@@ -219,30 +301,14 @@ def everything(data: Path, folder: Path) -> list[str]:
     kinds = [[row["text"] for row in list(rows(data / "pretrain" / f"{name}.jsonl.zst"))[:300]] for name in TEXTS[1:]]
     train(kinds[0] + kinds[1], [True] * len(kinds[0]) + [False] * len(kinds[1])).save(folder / "quality")
     sets = [str(data / "eval" / f"{name}.jsonl.zst") for name in ("mmlu", "boolq", "gsm8k_test")]
-    filters = [
-        *({"name": each.name, **each.tree()} for each in Corpus(filters="default").filters),
+    more = (
         {"name": "profanity"},
         {"name": "quality", "file": str(folder / "quality"), "least": 0.01},
         {"name": "toxicity", "file": str(folder / "toxic"), "most": 0.99},
         {"name": "contamination", "sets": sets},
         {"name": "personal"},
-    ]
-    (folder / "recipe.toml").write_text(tomli_w.dumps({"corpus": {"filters": filters}}), encoding="utf-8")
-    return ["--config", str(folder / "recipe.toml"), "corpus.dedup.spans=50"]
-
-
-def filter_rates(data: Path) -> dict[str, float]:
-    """What each filter reads by itself, in MB a second on one core, texts split into words anew each time."""
-    texts = [row["text"] for name in TEXTS for row in list(rows(data / "pretrain" / f"{name}.jsonl.zst"))[::40]]
-    size = sum(len(text.encode()) for text in texts) / 1e6
-    rates = {}
-    for each in (*Corpus(filters="default").filters, *Corpus(filters="web").filters):
-        assert isinstance(each, Filter)
-        start = time.perf_counter()
-        for text in texts:
-            each.judge(Document("d", text, "s", "p"))
-        rates[each.name] = round(size / (time.perf_counter() - start), 1)
-    return rates
+    )
+    return [*Corpus(filters="default").filters, *Corpus.from_tree({"filters": list(more)}).filters]
 
 
 def tile(data: Path, out: Path, most: int) -> int:
@@ -304,7 +370,10 @@ ROWS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "toxicity": toxicity,
     "language": language,
     "contamination": contamination,
+    "passes": passes,
+    "steps": steps,
     "speed": speed,
+    "everything": everything,
     "kill": kill,
 }
 

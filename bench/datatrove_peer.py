@@ -1,4 +1,5 @@
-"""datatrove's side of `bench/corpus.py peer`: its Gopher, C4 and FineWeb filters and MinHash signatures on one process.
+"""datatrove's side of `bench/corpus.py peer` and of the row `corpus`: its Gopher, C4
+and FineWeb filters and MinHash signatures on one process.
 
     python bench/datatrove_peer.py TEXTS OUT
 
@@ -25,17 +26,21 @@ from datatrove.pipeline.filters import (
 BANDS, ROWS = 16, 6
 
 
-def main() -> None:
-    """Time every document through the filters, and those that pass them through the signature."""
+def rules(out: str) -> tuple[list, MinhashDedupSignature]:
+    """Its filters, and its signatures with our bands and rows."""
     filters = [
         GopherQualityFilter(),
         GopherRepetitionFilter(),
         C4QualityFilter(filter_no_terminal_punct=False, min_num_sentences=3, min_words_per_line=5),
         FineWebQualityFilter(),
     ]
-    minhash = MinhashDedupSignature(
-        sys.argv[2], config=MinhashConfig(n_grams=5, num_buckets=BANDS, hashes_per_bucket=ROWS)
-    )
+    config = MinhashConfig(n_grams=5, num_buckets=BANDS, hashes_per_bucket=ROWS)
+    return filters, MinhashDedupSignature(out, config=config)
+
+
+def main() -> None:
+    """Time every document through the filters, and those that pass them through the signature."""
+    filters, minhash = rules(sys.argv[2])
     files = sorted(Path(sys.argv[1]).glob("*.jsonl"))
     texts = [json.loads(line)["text"] for path in files for line in path.read_text(encoding="utf-8").splitlines()]
     judge(Document("A first sentence that warms it up. " * 40, "0"), filters, minhash)

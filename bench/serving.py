@@ -1,12 +1,13 @@
 """A server under load: so many clients at once, each asking again as soon as it is answered, every reply streamed.
 
-    python bench/serving.py RUN [--runs DIR] [--clients 1 16 64 500] [--seconds 60] [--ui]
+    python bench/serving.py RUN [--runs DIR] [--clients 1 16 64 500] [--seconds 60] [--ui] [--requests 10000]
 
 Starts `groundup serve` on loopback and prints a line for each number of clients: replies, refusals (429, with which a
 client waits as long as it is told), errors of any other kind (there should be none), tokens a second, the time to the
 first token and between tokens at the median and the 99th percentile, and how long a click took at the worst:
 `/health`, or with `--ui` the page, which is built anew each time. At the end: how many times the tokens a second of one
-client the other rounds have.
+client the other rounds have. `--requests N` then sends N short requests, 16 at a time, a part of which go away before
+their answer, and prints the server's memory on the way: it should be flat.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 
 QUESTIONS = [f"What is {a} + {b}?" for a in range(10, 40) for b in range(10, 40)]
 
@@ -98,6 +100,31 @@ async def click(http: httpx.AsyncClient, place: str, until: float, tally: Tally)
         await asyncio.sleep(0.2)
 
 
+async def steady(root: str, model: str, n: int, server: psutil.Process) -> None:
+    """Many short requests, one in sixteen given up half-way; the server's memory after each tenth of them."""
+
+    async def ask(http: httpx.AsyncClient, number: int) -> None:
+        body = {
+            "model": model, "messages": [{"role": "user", "content": QUESTIONS[number % len(QUESTIONS)]}],
+            "max_tokens": 8, "stream": number % 2 == 0,
+        }  # fmt: skip
+        async with http.stream("POST", "/v1/chat/completions", json=body) as answer:
+            answer.raise_for_status()
+            async for _ in answer.aiter_bytes():
+                if number % 16 == 0:
+                    return
+
+    async def many(http: httpx.AsyncClient, numbers: range) -> None:
+        for number in numbers:
+            await ask(http, number)
+
+    async with httpx.AsyncClient(base_url=root, timeout=120) as http:
+        for done in range(0, n, max(1, n // 10)):
+            until = min(n, done + max(1, n // 10))
+            await asyncio.gather(*(many(http, range(done + first, until, 16)) for first in range(16)))
+            print(f"{until:>7} requests: {server.memory_info().rss / 2**20:.1f} MiB", flush=True)
+
+
 async def load(root: str, model: str, place: str, clients: int, seconds: float) -> Tally:
     """One round."""
     tally, until = Tally(), time.perf_counter() + seconds
@@ -114,8 +141,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64, 500])
+    parser.add_argument("--clients", type=int, nargs="*", default=[1, 16, 64, 500])
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--requests", type=int, default=0, help="short ones, to watch the server's memory")
     parser.add_argument("--ui", action="store_true", help="click on the page")
     args = parser.parse_args()
     command = [sys.executable, "-m", "groundup", "serve", args.run, "--runs", str(args.runs), "--port", "0"]
@@ -136,6 +164,8 @@ def main() -> None:
             errors += tally.errors
             tokens[clients] = tally.tokens
             print(tally.line(clients, args.seconds), flush=True)
+        if args.requests:
+            asyncio.run(steady(root, args.run, args.requests, psutil.Process(server.pid)))
         server.terminate()
     for clients, n in tokens.items():
         if clients != 1 and tokens.get(1):

@@ -10,26 +10,30 @@ what depends on it. Nothing here imports torch: to see that there is nothing to 
 """
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from groundup.config import Tree, fingerprint, leaves
 from groundup.errors import DataError
 from groundup.events import Events
+from groundup.mesh import Mesh
 from groundup.recipe import Recipe
 from groundup.stages import adapt, adapted, classes, grpo, reinforce, results, text, training
-from groundup.stages._work import Clock, Work
-from groundup.store import Artifact, Store
+from groundup.stages._work import Clock, Following, Work
+from groundup.stages.examples import weighed
+from groundup.store import Artifact, Draft, Store
 
 
 @dataclass(frozen=True)
 class Stage:
     """One step of the way. Raise `version` when what `make` leaves changes for the same settings.
 
-    `reads` are the sections of the recipe it depends on. `timed` names the section whose `steps` may be left to the
+    `reads` are the sections of the recipe it depends on. A stage made `together` is every rank's work, any other the
+    first one's alone. `timed` names the section whose `steps` may be left to the
     clock: then `minutes` is one of its settings. `files` is the setting that lists the user's files it looks at.
     """
 
@@ -40,6 +44,7 @@ class Stage:
     files: str = ""
     timed: str = ""
     version: int = 1
+    together: bool = False
 
     def config(self, tree: Mapping[str, Any]) -> Tree:
         """The settings that this stage reads, as one flat table."""
@@ -53,13 +58,13 @@ class Stage:
         return flat
 
 
-MODEL = ("seed", "precision", "model")
+MODEL = ("seed", "precision", "deterministic", "model")
 PRETRAIN = (*MODEL, "data.mix", "tokens", "train", "imported")
 STAGES = (
     Stage("corpus", text.corpus, reads=("data.text", "corpus"), files="data.text"),
     Stage("tokenizer", text.tokenizer, ("corpus",), ("tokenizer", "data.ranks", "imported")),
     Stage("tokens", text.tokens, ("corpus", "tokenizer")),
-    Stage("pretrain", training.pretrain, ("corpus", "tokenizer", "tokens"), PRETRAIN, timed="train"),
+    Stage("pretrain", training.pretrain, ("corpus", "tokenizer", "tokens"), PRETRAIN, timed="train", together=True),
     Stage(
         "sft",
         training.sft,
@@ -67,24 +72,17 @@ STAGES = (
         (*MODEL, "data.chat", "sft"),
         files="data.chat",
         timed="sft",
+        together=True,
     ),
-    Stage(
-        "grpo",
-        grpo.grpo,
-        ("corpus", "tokenizer", "sft"),
-        (*MODEL, "data.chat", "sft", "grpo"),
-        files="data.chat",
-        timed="grpo",
-        version=3,
-    ),
+    Stage("grpo", grpo.grpo, ("corpus", "tokenizer", "sft"), (*MODEL, "grpo"), timed="grpo", version=3),
     Stage("eval", results.evaluate, ("corpus", "tokenizer", "pretrain", "sft", "grpo"), (*MODEL, "eval"), version=2),
     Stage("report", results.report, ("corpus", "tokenizer", "tokens", "pretrain", "sft", "grpo", "eval")),
 )
 
 EXAMPLES = (*MODEL, "adapt.data", "adapt.held_out", "adapt.seed", "adapt.objective.name")
-DRAWN = ("adapt.best_of", "adapt.reward", "adapt.rollouts")
+DRAWN = ("adapt.best_of", "adapt.reward", "adapt.rollouts", "adapt.answers", "adapt.tools")
 REFERENCE = Stage("reference", adapt.reference, ("import",), EXAMPLES, files="adapt.data")
-REPLIES = Stage("replies", reinforce.replies, ("import", "reward"), (*EXAMPLES, *DRAWN), files="adapt.data")
+REPLIES = Stage("replies", reinforce.replies, ("import",), (*EXAMPLES, *DRAWN), files="adapt.data")
 ADAPT = Stage("adapt", adapt.adapt, ("import",), (*MODEL, "adapt"), files="adapt.data", timed="adapt")
 FOLDS = Stage("folds", classes.folds, ("import", "adapt"), (*MODEL, "adapt"), files="adapt.data")
 GAUGE = Stage("eval", adapted.evaluate, ("import", "adapt"), (*MODEL, "adapt"), files="adapt.data")
@@ -99,8 +97,8 @@ def stages_of(tree: Mapping[str, Any]) -> tuple[Stage, ...]:
     if settings is None:
         return STAGES
     first = (REFERENCE,) if getattr(settings.objective, "refers", False) else ()
-    first = (REPLIES,) if settings.best_of is not None else first
     judge = ("reward",) if settings.reward is not None else ()
+    first = (replace(REPLIES, needs=(*REPLIES.needs, *judge)),) if settings.best_of is not None else first
     teacher = ("teacher",) if settings.teacher is not None else ()
     learn = replace(ADAPT, needs=(*ADAPT.needs, *judge, *teacher, *(stage.name for stage in first)))
     fold = (FOLDS,) if settings.folds else ()
@@ -154,12 +152,19 @@ def todo(store: Store, tree: Mapping[str, Any]) -> list[str]:
 
 
 def run(
-    store: Store, recipe: Recipe, events: Events, clock: Clock, device: str = "cpu", rate: float = 0.0
+    store: Store,
+    recipe: Recipe,
+    events: Events,
+    clock: Clock,
+    device: str = "cpu",
+    rate: float = 0.0,
+    mesh: Mesh | None = None,
 ) -> list[str]:
     """Make every stage that is not done, in order; the names of those made. The caller holds the run's lock.
 
-    `rate` is the machine's matmul rate in FLOP/s, for MFU.
+    `rate` is the machine's matmul rate in FLOP/s, for MFU. Of several ranks the first calls this, the others `follow`.
     """
+    ranks = mesh or Mesh()
     made = []
     for entry in status(store, recipe.tree()):
         name = entry.stage.name
@@ -168,23 +173,22 @@ def run(
             continue
         current, start = store.current(), time.perf_counter()
         with store.publish(name, entry.fingerprint, entry.parents, entry.config) as draft:
-            entry.stage.make(
-                Work(
-                    name=name,
-                    recipe=recipe,
-                    needs={need: current[need] for need in entry.stage.needs},
-                    draft=draft,
-                    scratch=store.scratch(name, entry.fingerprint),
-                    store=store,
-                    fingerprint=entry.fingerprint,
-                    config=entry.config,
-                    parents=entry.parents,
-                    events=events,
-                    clock=clock,
-                    device=device,
-                    rate=rate,
-                )
-            )
+            given: dict[str, Any] = {
+                "name": name,
+                "recipe": recipe,
+                "needs": {need: current[need] for need in entry.stage.needs},
+                "scratch": store.scratch(name, entry.fingerprint),
+                "store": store,
+                "fingerprint": entry.fingerprint,
+                "config": entry.config,
+                "parents": entry.parents,
+                "clock": clock,
+                "device": device,
+                "rate": rate,
+            }
+            share = ranks if entry.stage.together else Mesh()
+            alone = not entry.stage.together
+            entry.stage.make(Work(**share.agree(given), draft=draft, events=events, mesh=share, alone=alone))
             draft.seconds = time.perf_counter() - start
         store.note("run", recipe.fingerprint(), spent=clock.elapsed())
         made.append(name)
@@ -192,6 +196,14 @@ def run(
         store.note("run", recipe.fingerprint(), spent=0.0)  # done: what is made again later has all its minutes
     store.prune(keep=())
     return made
+
+
+def follow(mesh: Mesh) -> None:
+    """Do this rank's part of the stages that are made together, until the first rank has made all: it says None."""
+    make = {stage.name: stage.make for stage in STAGES}
+    while (given := mesh.agree(cast(dict[str, Any] | None, None))) is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            make[given["name"]](Following(**given, draft=Draft(Path(folder)), events=Events(), mesh=mesh))
 
 
 def spent_before(store: Store, recipe: Recipe) -> float:
@@ -239,7 +251,7 @@ def _digest(path: Path) -> str:
 def _input_files(setting: str, paths: Sequence[str]) -> list[Path]:
     """Every file of the user's that a setting names."""
     if setting != "data.text":
-        return [Path(path) for path in paths]
+        return [weighed(path)[0] if setting == "adapt.data" else Path(path) for path in paths]
     from groundup.corpus.sources._base import open_specs
 
     sources = [source for each in open_specs(list(paths)) for source in each.sources]

@@ -6,19 +6,32 @@ Model, optimizer, tokenizer and filters are components: `model = "llama"` picks 
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from groundup.config import Component, Config, Folder
 from groundup.corpus.settings import Corpus
 from groundup.errors import ConfigError
+from groundup.parallel.settings import Parallel
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value)]
+"""Names; on the command line with commas between them."""
 AnyModel = Annotated[Component, Folder("models", "qwen3")]
 AnyOptimizer = Annotated[Component, Folder("optim", "muon")]
 AnyTokenizer = Annotated[Component, Folder("tokenizer", "bpe")]
 AnyObjective = Annotated[Component, Folder("train.objectives", "likelihood")]
+
+
+class Phase(Config):
+    """A part of pretraining with a mixture of its own: a warm-up, the main part, the last part on the best text."""
+
+    name: str = Field(min_length=1)
+    share: float = Field(gt=0, le=1, description="of the steps; those of all phases make 1")
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="by the label of a --data, in place of its WEIGHT; 0 leaves it out"
+    )
 
 
 class Mix(Config):
@@ -27,6 +40,14 @@ class Mix(Config):
     temperature: float = Field(1.0, gt=0, description="above 1 small sources count for more")
     most: float = Field(1.0, gt=0, le=1, description="largest share of one source")
     epochs: float = Field(0.0, ge=0, description="most times that a source is read (needs train.steps); 0: any number")
+    phases: tuple[Phase, ...] = Field((), description="mixtures in turn (needs train.steps); none: one for all")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = sum(phase.share for phase in self.phases)
+        if self.phases and abs(total - 1) > 1e-6:
+            raise ConfigError(f"phases: their shares of the steps make {total:g}; let them make 1")
+        return self
 
 
 class Data(Config):
@@ -46,6 +67,14 @@ class Tokens(Config):
     isolate: bool = Field(False, description="keep attention and positions inside a document")
 
 
+class Look(Config):
+    """Published benchmarks that are looked at while a stage trains, a dozen times."""
+
+    tasks: Names = Field(min_length=1, description="names or sets, as `groundup eval --tasks` has them")
+    data: Names = Field((), description="folders of their records; none: from the hub")
+    items: Count = Field(100, description="of each, the same every time")
+
+
 class Training(Config):
     """One stage of training: optimizer, schedule, batch, and how long."""
 
@@ -59,12 +88,19 @@ class Training(Config):
     steps: int | None = Field(None, ge=0, description="None: the clock decides; 0: the weights stay as they are")
     clip: float = Field(1.0, gt=0, description="largest global gradient norm")
     seed: int = Field(0, description="added to the run's seed, for another order and other draws of this stage alone")
-    save_seconds: Seconds = Field(60.0, description="between checkpoints of a timed stage")
-    save_steps: Count | None = Field(None, description="between checkpoints; None: by the clock")
+    save_seconds: Seconds = Field(60.0, description="between checkpoints, by the clock")
+    save_steps: Count | None = Field(None, description="between checkpoints, by the steps as well")
+    look: Look | None = Field(None, description="benchmarks that are looked at on the way")
 
 
 class Pretrain(Training):
     """Next-token prediction on the user's text."""
+
+    average: float | None = Field(
+        None, gt=0, lt=1, description="decay of a running mean of the weights, which the stage then leaves"
+    )
+    start_length: Count | None = Field(None, description="tokens in a row at first, a divisor of model.length")
+    start_steps: Count | None = Field(None, description="steps in which rows have start_length tokens")
 
 
 class Sft(Training):
@@ -99,6 +135,7 @@ class Grpo(Training):
     clip_ratio: float = Field(0.2, gt=0)
     kl: float = Field(0.0, ge=0, description="weight of the divergence from the SFT model; 0: none")
     max_tokens: Count = Field(36, description="of a reply; the longest demonstration is 28 with its end")
+    drawn_rows: Count | None = Field(None, description="roll-outs that are drawn at a time; None: all of them")
     rehearsal: float = Field(
         0.3, ge=0, description="weight of the mean loss on sft's conversations in each step, lest they be forgotten"
     )
@@ -128,7 +165,9 @@ class Rollouts(Config):
 class Adapt(Training):
     """From the model of another run to one that does as examples say; `groundup finetune` writes this section."""
 
-    data: tuple[str, ...] = Field(min_length=1, description="files of examples: JSONL, plain or compressed")
+    data: tuple[str, ...] = Field(
+        min_length=1, description="files of examples: JSONL, plain or compressed; PATH=W counts one W times"
+    )
     objective: AnyObjective = Field("likelihood", validate_default=True, description="what is wanted of the examples")
     held_out: float = Field(0.1, gt=0, lt=1, description="share of the examples, by the hash of what is asked")
     reward: str | None = Field(None, description="the reward model; `finetune --reward` sets it")
@@ -136,6 +175,11 @@ class Adapt(Training):
     replay: float = Field(
         0.0, ge=0, lt=1, description="share of rows of the text that the model came from (sft, distill)"
     )
+    answers: Literal["unchecked", "same", "number"] = Field(
+        "unchecked", description="check replies by the examples' own: their text, or the last number in it"
+    )
+    tools: Names = Field((), description="run where the model's own replies call them: calculator, python")
+    noise: float = Field(0.0, ge=0, description="on embeddings, NEFTune's alpha: 5 in the paper (sft, distill)")
     best_of: Count | None = Field(None, description="learn from the best of so many replies of the model itself")
     rollouts: Rollouts = Field(default_factory=Rollouts)
     folds: int = Field(0, ge=0, description="judge every text by models that learned from the other folds (classify)")
@@ -147,23 +191,47 @@ class Adapt(Training):
     probe_steps: Count = Field(20, description="steps between probes of the held-out loss")
 
     def check(self) -> None:
-        """Raises ConfigError where a reward model or a teacher is missing, or of no use."""
-        judged = self.best_of is not None or getattr(self.objective, "learns_from", "") == "rollouts"
-        if judged and self.reward is None:
+        """Raises ConfigError where a reward model or a teacher is missing or of no use, or a tool is none."""
+        for name in self.tools:
+            Folder("tools").find(name)
+        taught = "divergence" in getattr(self.objective, "asks", ())
+        wanted = getattr(self.objective, "learns_from", "")
+        judged = self.best_of is not None or (wanted == "rollouts" and not taught)
+        if judged and self.reward is None and self.answers == "unchecked":
             raise ConfigError(
-                "adapt.reward: the model's own replies need a reward model to judge them; give --reward RUN"
+                "adapt.reward: the model's own replies need a reward model to judge them; give --reward RUN, or "
+                "adapt.answers=same (or number) where the examples hold the right ones"
             )
-        if (self.teacher is not None) != ("divergence" in getattr(self.objective, "asks", ())):
+        if (self.teacher is not None) != taught:
             raise ConfigError(
                 f"adapt.teacher: {self.objective.name} {'has no use for' if self.teacher else 'needs'} one; "
-                "distill learns from a teacher: --method distill --teacher RUN"
+                "distill and gkd learn from a teacher: --method distill --teacher RUN"
             )
-        if self.folds == 1 or (self.folds and getattr(self.objective, "learns_from", "") != "labels"):
+        if self.folds == 1 or (self.folds and wanted != "labels"):
             raise ConfigError(f"adapt.folds: {self.folds} with {self.objective.name}; 2 or more, and classify only")
-        if self.replay and getattr(self.objective, "learns_from", "") != "conversations":
-            raise ConfigError(f"adapt.replay: {self.objective.name} cannot learn from text as it is; set it to 0")
+        for name in ("replay", "noise"):
+            if getattr(self, name) and wanted != "conversations":
+                raise ConfigError(f"adapt.{name}: is of sft and distill, not of {self.objective.name}; set it to 0")
         if self.reward is not None and not judged:
             raise ConfigError(f"adapt.reward: {self.objective.name} learns from what the examples say; leave it out")
+
+
+class Safety(Config):
+    """What is done in every stage of training so that nothing is lost (docs/resume.md)."""
+
+    keep: Count = Field(2, description="newest checkpoints of a stage")
+    milestones: Count | None = Field(None, description="steps between checkpoints that are kept for good")
+    to: str | None = Field(None, description="URL of a folder for the checkpoints; None: in the run's own folder")
+    spike: float = Field(8.0, gt=0, description="robust deviations above the losses before it that make a loss a spike")
+    window: Annotated[int, Field(ge=32)] = Field(128, description="losses that a spike is measured against")
+    rollbacks: int = Field(3, ge=0, description="times that a stage goes back to a good checkpoint, at most")
+    stall_seconds: Seconds = Field(1800.0, description="without progress, after which the process ends itself")
+
+
+class Elastic(Config):
+    """What a launched run does when machines are lost."""
+
+    min_hosts: Count | None = Field(None, description="goes on with so many; None: waits for all of them")
 
 
 class Evaluation(Config):
@@ -190,6 +258,10 @@ class Recipe(Config):
     train: Pretrain = Field(default_factory=Pretrain)
     sft: Sft = Field(default_factory=Sft)
     grpo: Grpo = Field(default_factory=Grpo)
+    safety: Safety = Field(default_factory=Safety)
+    elastic: Elastic = Field(default_factory=Elastic)
+    parallel: Parallel = Field(default_factory=Parallel)
+    deterministic: bool = Field(False, description="only what repeats to the bit on one machine; slower on a GPU")
     adapt: Adapt | None = Field(None, description="in place of the stages from the corpus to grpo")
     eval: Evaluation = Field(default_factory=Evaluation)
 

@@ -118,14 +118,17 @@ def bucket(served: Served, path: str, query: dict[str, list[str]]) -> Answer | N
     return 200, {"Content-Type": "application/xml"}, f"{xml}</ListBucketResult>".encode()
 
 
-def hub(name: str, card: dict[str, object]) -> Extra:
-    """A hub with one data set, whose files the server has under /datasets/NAME/resolve/COMMIT/."""
+def hub(name: str, card: dict[str, object], kind: str = "datasets") -> Extra:
+    """A hub with one data set, whose files the server has under /datasets/NAME/resolve/COMMIT/, or with one of models.
+
+    The hub has the files of a model under /NAME/resolve/COMMIT/.
+    """
     commit = "c" * 40
-    root = f"/datasets/{name}/resolve/{commit}/"
+    root = f"{'/datasets' if kind == 'datasets' else ''}/{name}/resolve/{commit}/"
 
     def answer(served: Served, path: str, query: dict[str, list[str]]) -> Answer | None:
-        kind = {"Content-Type": "application/json"}
-        if path in (f"/api/datasets/{name}", f"/api/datasets/{name}/revision/main"):
+        head = {"Content-Type": "application/json"}
+        if path in (f"/api/{kind}/{name}", f"/api/{kind}/{name}/revision/main"):
             body = {
                 "id": name,
                 "sha": commit,
@@ -135,16 +138,16 @@ def hub(name: str, card: dict[str, object]) -> Extra:
                 "downloads": 0,
                 "likes": 0,
             }
-            return 200, kind, json.dumps(body).encode()
-        if path.startswith(f"/api/datasets/{name}/tree/"):
+            return 200, head, json.dumps(body).encode()
+        if path.startswith(f"/api/{kind}/{name}/tree/"):
             files = {file.removeprefix(root): data for file, data in served.files.items() if file.startswith(root)}
             rows = [
                 {"type": "file", "path": file, "size": len(data), "oid": "0" * 40, "lfs": _lfs(file, data)}
                 for file, data in files.items()
             ]
-            return 200, kind, json.dumps([{k: v for k, v in row.items() if v is not None} for row in rows]).encode()
+            return 200, head, json.dumps([{k: v for k, v in row.items() if v is not None} for row in rows]).encode()
         if path.startswith("/api/"):
-            return 404, {**kind, "X-Error-Code": "RepoNotFound"}, b'{"error": "Repository not found"}'
+            return 404, {**head, "X-Error-Code": "RepoNotFound"}, b'{"error": "Repository not found"}'
         return None
 
     return answer
@@ -152,6 +155,6 @@ def hub(name: str, card: dict[str, object]) -> Extra:
 
 def _lfs(file: str, data: bytes) -> dict[str, object] | None:
     """What the hub keeps on a large file."""
-    if not file.endswith((".parquet", ".gz", ".zst")):
+    if not file.endswith((".parquet", ".gz", ".zst", ".safetensors")):
         return None
     return {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}

@@ -155,6 +155,6 @@ def test_what_is_laid_over_wins_and_the_rest_stays(base: dict[str, object], over
 
 
 def test_the_folder_lists_its_files() -> None:
-    assert Folder("optim").choices() == ["adamw", "muon"]
+    assert Folder("optim").choices() == ["adamw", "muon", "normuon"]
     assert {"gpt2", "llama", "qwen3", "rnn"} <= set(Folder("models").choices())
     assert Folder("models").find("llama").from_tree({}).name == "llama"

@@ -29,9 +29,10 @@ def test_the_stages_stand_in_the_order_of_their_needs() -> None:
 
 
 def test_every_section_of_the_recipe_is_read_by_some_stage() -> None:
-    """A setting that no stage read could be changed without anything being made again."""
+    """A setting that no stage read could be changed without anything being made again. So may be what decides on how
+    many machines and how safely, and not what is learned."""
     unread = set(Recipe().tree()) - {section.partition(".")[0] for stage in STAGES for section in stage.reads}
-    assert unread == set()
+    assert unread == {"elastic", "parallel", "safety"}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ ORDER = (
     "import",
     "corpus",
     "ablate",
+    "launch",
+    "bench",
     "list",
     "rm",
 )

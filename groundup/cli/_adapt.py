@@ -11,7 +11,7 @@ from groundup.recipe import Recipe
 from groundup.stages.examples import METHODS, method_of
 from groundup.store import Artifact, Store, check_name
 
-OWN = ("adapt.", "seed=", "precision=")
+OWN = ("adapt.", "seed=", "precision=", "deterministic=", "safety.")
 """How the settings begin that a run of `finetune` has of its own; the rest is its parent's."""
 
 PLANNER = "planner"
@@ -39,11 +39,13 @@ class Adaptation:
 
         for word in args.words:
             if not word.startswith(OWN):
-                raise ConfigError(f"{word!r}: finetune takes adapt.FIELD=VALUE, seed=N and precision=KIND only")
+                raise ConfigError(
+                    f"{word!r}: finetune takes adapt.FIELD=VALUE, safety.FIELD=VALUE, seed=N, precision=KIND and deterministic=BOOL only"
+                )
         parent = Store.open(args.runs, args.parent)
         weights = chosen(parent, args.stage)
         tree = Recipe.from_tree(read_toml(parent.root / "recipe.toml")).tree()
-        inherited = {key: tree[key] for key in ("seed", "precision", "model", "tokenizer")}
+        inherited = {key: tree[key] for key in ("seed", "precision", "deterministic", "safety", "model", "tokenizer")}
         told: Tree = {"data": [str(Path(path).expanduser().absolute()) for path in args.data], **method(args.method)}
         if args.adapter is not None:
             told["adapter"] = {"kind": args.adapter}
@@ -153,7 +155,7 @@ def same_vocabulary(parent: Store, other: Store) -> None:
 
 def kept(recipe: Recipe) -> Tree:
     """The settings that a run of `finetune` reads: what is written in its recipe."""
-    known = ("seed", "minutes", "imported", "precision", "tokenizer", "model", "adapt")
+    known = ("seed", "minutes", "imported", "precision", "deterministic", "safety", "tokenizer", "model", "adapt")
     return {key: value for key, value in recipe.tree().items() if key in known}
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from groundup.cli._screen import short
 
 if TYPE_CHECKING:
+    from groundup.corpus.cost import Cluster, Cost
     from groundup.corpus.trial import Trial
 
 MEGABYTE = 1e6
@@ -19,15 +20,18 @@ CHARACTERS = 240
 
 
 def print_facts(screen: Console, facts: Mapping[str, Any]) -> None:
-    """What a corpus holds, and the removal funnel: what each step took, in the order of the steps."""
+    """The removal funnel, what each step took in their order, and what a corpus holds then."""
     total = facts["documents"] + facts["held_out_documents"]
     size = facts["bytes"] + facts["held_out_bytes"]
-    removed, removed_bytes = facts["removed"], facts["removed_bytes"]
-    table = _table("documents", "MB", "", title="what became of it")
-    for reason, count in sorted(removed.items(), key=lambda item: -item[1]):
-        table.add_row(short(count), f"{removed_bytes.get(reason, 0) / MEGABYTE:,.2f}", reason)
+    table = _table("documents", "MB", "", title="what each step took")
+    for row in facts["funnel"]:
+        sign = 1 if row is facts["funnel"][0] else -1
+        table.add_row(short(sign * row["documents"]), f"{sign * row['bytes'] / MEGABYTE + 0:,.2f}", row["step"])
     table.add_row(short(total), f"{size / MEGABYTE:,.2f}", "kept", style="bold")
     screen.print(table)
+    if facts["removed"]:
+        most = sorted(facts["removed"].items(), key=lambda item: -item[1])
+        screen.print(f"  reasons: {', '.join(f'{name} {short(count)}' for name, count in most)}", markup=False)
     told = [("held out", facts["held_out_documents"]), ("repaired", facts["repaired"]), ("masked", facts["masked"])]
     screen.print("  " + ", ".join(f"{name} {short(count)}" for name, count in told))
     for name in ("languages", "domains"):
@@ -54,6 +58,22 @@ def print_trial(screen: Console, trial: "Trial") -> None:
                 screen.print(f"    {escape(example['after'])}", soft_wrap=True)
     if not trial.outcomes:
         screen.print("  nothing would be dropped or changed")
+
+
+def print_cost(screen: Console, cluster: "Cluster", found: "Cost") -> None:
+    """Each pass with the sum that gives its time, and what the whole needs."""
+    for name, (seconds, told) in found.passes.items():
+        screen.print(f"  {name:<8} {told} = {seconds:,.0f} s", soft_wrap=True, highlight=False)
+    hours = found.seconds / 3600
+    screen.print(f"  [bold]{hours:,.1f} hours[/bold]", highlight=False)
+    if cluster.price:
+        told = f"{hours:,.1f} hours × {cluster.nodes:,} nodes × {cluster.price:g}"
+        screen.print(f"  {told} = [bold]{found.money:,.0f}[/bold]", highlight=False)
+    screen.print(
+        f"  memory of the parent {found.parent_bytes / 1e9:,.0f} GB, disk between the passes "
+        f"{found.work_bytes / 1e12:,.1f} TB",
+        highlight=False,
+    )
 
 
 def print_removed(screen: Console, rows: Iterable[Mapping[str, Any]]) -> None:

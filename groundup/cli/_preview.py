@@ -45,7 +45,7 @@ Sequenced = tuple[Sequence[int], Sequence[float], bool]
 def _rendered(chat: Chat, found: Examples) -> Iterable[list[Sequenced]]:
     """What each example is to the model."""
     items = found.formed("train")[:SHOWN]
-    if found.wanted == "labels":
+    if found.wanted in ("labels", "numbers"):
         items = [(Message("user", item.text),) for item in items]
     if found.wanted not in ("pairs", "verdicts"):
         return [[(ids, weights, True)] for ids, weights in chat.render_batch(items)]

@@ -1,6 +1,6 @@
 """Tables that the commands print."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -29,10 +29,15 @@ def short(value: Any) -> str:
 
 def forecast_table(forecast: "Forecast", price_per_hour: float | None) -> Table:
     """What a run would make and cost."""
-    table = Table(title="forecast", title_justify="left", show_header=False, box=None, pad_edge=False)
+    return lines_table("forecast", forecast.lines(price_per_hour))
+
+
+def lines_table(title: str, lines: Iterable[tuple[str, str]]) -> Table:
+    """Labels and what there is to say of each."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
-    for label, text in forecast.lines(price_per_hour):
+    for label, text in lines:
         table.add_row(f"  {label}", text)
     return table
 

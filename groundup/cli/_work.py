@@ -1,6 +1,7 @@
 """The part of `run` that needs torch: forecast, then the stages, then what came out."""
 
 import argparse
+import ctypes
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -15,36 +16,66 @@ from groundup.cli._order import Order
 from groundup.cli._screen import console, forecast_table
 from groundup.config import Tree, merge, origins
 from groundup.events import Events
+from groundup.mesh import Mesh
 from groundup.store import Store
 
 if TYPE_CHECKING:
     from groundup.recipe import Recipe
 
+MALLOC = ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 1 << 26))
+"""M_MMAP_THRESHOLD: nothing under a GB by mmap; M_TRIM_THRESHOLD: nothing handed back; M_TOP_PAD: grow by 64 MB."""
 
-def work(order: Order, store: Store, frozen: Tree | None, args: argparse.Namespace) -> int:
-    """Plan a new run, or take up an old one, and make what is to be made."""
+
+def work(order: Order, store: Store, frozen: Tree | None, args: argparse.Namespace, mesh: Mesh | None = None) -> int:
+    """Plan a new run, or take up an old one, and make what is to be made, with all ranks of `mesh`."""
     screen = begin(args)
     with terminated_as_interrupt():
         if frozen is None:
             recipe, basis = _planned(order, store, screen, args)
         else:
             recipe, basis = _taken_up(order, store, frozen)
-        return make(store, recipe, basis, screen, args)
+        return make(store, recipe, basis, screen, args, mesh)
 
 
 def begin(args: argparse.Namespace) -> Console | None:
     """Set this process up for training; the screen, if there is to be one. To be called before torch is loaded."""
-    # Threads that spin long while they wait bring a shared machine to a halt; not to spin at all costs a seventh
-    # (docs/diary.md). Read when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    from groundup.plan.machine import settle
-
-    settle()
+    begin_process()
     return None if args.quiet else console(stderr=args.json)
 
 
+def begin_process() -> None:
+    """Set this process up for long numeric work. To be called before torch is loaded."""
+    # Threads that spin long while they wait bring a shared machine to a halt; not to spin at all costs a seventh
+    # (docs/diary.md). Read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    keep_memory()
+    # What cuBLAS needs to repeat itself to the bit (`deterministic=true`), and no slower where nobody asks for that.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    from groundup.plan.machine import settle
+
+    settle(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))  # torchrun's: ranks on this machine
+
+
+def keep_memory() -> None:
+    """Have the C library keep the memory that is freed for the next tensor, where it is glibc.
+
+    Else every large tensor comes as new pages that the system must first clear: 7 % of a training step (docs/diary.md).
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    for option, value in MALLOC:
+        mallopt(option, value)
+
+
 def make(
-    store: Store, recipe: "Recipe", basis: Mapping[str, Any], screen: Console | None, args: argparse.Namespace
+    store: Store,
+    recipe: "Recipe",
+    basis: Mapping[str, Any],
+    screen: Console | None,
+    args: argparse.Namespace,
+    mesh: Mesh | None = None,
 ) -> int:
     """Make every stage that is not done, and show what came out. The caller holds the run's lock."""
     from groundup.pipeline import run, spent_before
@@ -55,7 +86,7 @@ def make(
     clock = Clock(recipe.minutes, spent_before(store, recipe), began, _ahead(recipe, basis), per_token)
     events = Events(store.root / "metrics", screen)
     try:
-        made = run(store, recipe, events, clock, str(basis["device"]), float(basis["rate"]))
+        made = run(store, recipe, events, clock, str(basis["device"]), float(basis["rate"]), mesh)
     finally:
         events.close()
     if args.json:

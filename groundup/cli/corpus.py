@@ -1,10 +1,11 @@
-"""text to clean documents, without training anything: build a corpus, try a filter
+"""text to clean documents, without training anything: build a corpus, try a filter, plan a cluster
 
-  build    raw text in, DIR/documents, DIR/removed (each with its reason) and DIR/facts.json out; a killed build goes on
-           where it was when the same command is given again
+  build    raw text in, DIR/documents, DIR/removed (each with its reason), DIR/facts.json and DIR/report.html out; a
+           killed build goes on where it was when the same command is given again
   removed  documents that were removed from DIR, and why
   train    a classifier for the filters quality and toxicity, from texts of two kinds; its measure is printed
   try      what filters would drop or change of the first documents, with examples, in seconds; nothing is written
+  cost     hours, money, memory and disk of a build on a cluster, from rates of one core, with the arithmetic
 
 words:
   PATH[=WEIGHT]         a file, a folder, a glob, or python (the library of the running interpreter)
@@ -17,6 +18,7 @@ words:
   groundup corpus train --yes good/ --no bad/ --out quality.safetensors
   groundup corpus train --labelled comments.jsonl --label is_toxic=Toxic --letters --out toxic.safetensors
   groundup corpus try gopher personal crawl/
+  groundup corpus cost 10TB --nodes 20 --cores 64 --price 2.5 --rate judge=5 relate=40 parent=200000 publish=30
 """
 
 import argparse
@@ -61,19 +63,31 @@ def add(parser: argparse.ArgumentParser) -> None:
     trial.add_argument("--examples", type=int, default=3, metavar="N", help="shown for each reason (3)")
     trial.add_argument("--json", action="store_true", help="machine-readable")
     trial.set_defaults(parser=trial)
+    cost = ways.add_parser("cost", help="what a cluster would take", formatter_class=parser.formatter_class)
+    cost.add_argument("size", metavar="SIZE", help="of the text as it is unpacked: 10TB, 500GB")
+    cost.add_argument("--rate", nargs="+", required=True, metavar="PASS=RATE", help="judge, relate, parent, publish")
+    cost.add_argument("--nodes", type=int, default=1, metavar="N", help="machines (1)")
+    cost.add_argument("--cores", type=int, required=True, metavar="N", help="of each machine")
+    cost.add_argument("--price", type=float, default=0.0, metavar="X", help="of a machine for an hour")
+    cost.add_argument("--use", type=float, default=0.8, metavar="S", help="share of ideal speed that is reached (0.8)")
+    cost.add_argument("--document-bytes", type=float, default=5000.0, metavar="N", help="mean of a document (5000)")
+    cost.add_argument("--copies", type=float, default=0.3, metavar="S", help="share of documents that are copies (0.3)")
+    cost.add_argument("--json", action="store_true", help="machine-readable")
+    cost.set_defaults(parser=cost)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build a corpus, show what was removed from one, train a classifier, or try filters."""
+    """Build a corpus, show what was removed from one, train a classifier, try filters, or plan a cluster."""
     if args.way == "removed":
         return print_ledger(args.folder, args)
-    return {"build": _build, "train": _train, "try": _try}[args.way](args)
+    return {"build": _build, "train": _train, "try": _try, "cost": _cost}[args.way](args)
 
 
 def _build(args: argparse.Namespace) -> int:
     from groundup.cli._screen import console
     from groundup.corpus import refine
     from groundup.events import Events
+    from groundup.report.page import corpus_page
 
     settings = _settings(args)
     screen = console(stderr=args.json)
@@ -85,13 +99,15 @@ def _build(args: argparse.Namespace) -> int:
         progress=Events(screen=screen),
         engine=args.engine,
     )
+    name = args.out.resolve().name
+    (args.out / "report.html").write_text(corpus_page(name, facts, args.out), encoding="utf-8")
     if args.json:
         print_json(facts)
     else:
         from groundup.cli._corpus import print_facts
 
         print_facts(screen, facts)
-        screen.print(f"  {args.out / 'documents'}", soft_wrap=True)
+        screen.print(f"  {args.out / 'documents'}, {args.out / 'report.html'}", soft_wrap=True)
     return 0
 
 
@@ -159,4 +175,32 @@ def _try(args: argparse.Namespace) -> int:
         print_json(trial.facts())
     else:
         print_trial(console(), trial)
+    return 0
+
+
+def _cost(args: argparse.Namespace) -> int:
+    from groundup.cli._corpus import print_cost
+    from groundup.cli._screen import console
+    from groundup.corpus.cost import Cluster, cost, size_of
+    from groundup.errors import ConfigError
+
+    rates = {}
+    for word in args.rate:
+        name, _, value = word.partition("=")
+        try:
+            rates[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"--rate {word}: write it as PASS=NUMBER") from None
+    if min(args.nodes, args.cores, args.use, args.document_bytes) <= 0:
+        raise ConfigError("--nodes, --cores, --use and --document-bytes are numbers above 0")
+    cluster = Cluster(args.nodes, args.cores, args.price, args.use)
+    found = cost(size_of(args.size), cluster, rates, document_bytes=args.document_bytes, copies=args.copies)
+    if args.json:
+        print_json({
+            "seconds": {name: seconds for name, (seconds, _) in found.passes.items()},
+            "hours": found.seconds / 3600, "money": found.money,
+            "parent_bytes": found.parent_bytes, "work_bytes": found.work_bytes,
+        })  # fmt: skip
+    else:
+        print_cost(console(), cluster, found)
     return 0

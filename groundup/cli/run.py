@@ -9,17 +9,23 @@ The forecast comes first. Kill it at any moment: the same command goes on from t
 done and it does nothing; change a setting and only what depends on it is made again. A finished run that is
 given --minutes is taken up before its learning rate fell, and trained for that long again.
 
+Under torchrun all ranks train together, split as [parallel] says; the first one does the rest (docs/parallel.md).
+
   groundup run --data ~/my-texts --minutes 30 --name mine
   groundup run --data books/=3 --data 'notes/*.md' --chat talks.jsonl
   groundup run mine --minutes 60
+  torchrun --nproc-per-node 4 -m groundup run mine parallel.tensor=2
 """
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from groundup.cli import print_json
 
 if TYPE_CHECKING:
+    from groundup.cli._order import Order
+    from groundup.mesh import Mesh
     from groundup.store import Store
 
 
@@ -50,10 +56,19 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Forecast, then every stage that is not done."""
     from groundup.cli._order import Order
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from groundup.cli._ranks import together
+
+        return together(lambda mesh: make(Order.read(args), args, mesh))
+    return make(Order.read(args), args)
+
+
+def make(order: "Order", args: argparse.Namespace, mesh: "Mesh | None" = None) -> int:
+    """Make what is to be made; of several ranks the first does, and the others follow it."""
     from groundup.config import merge
     from groundup.pipeline import todo
 
-    order = Order.read(args)
     frozen = order.frozen()
     store = order.store()
     with store.locked():
@@ -61,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             return nothing_to_do(store, args)
         from groundup.cli._work import work
 
-        return work(order, store, frozen, args)
+        return work(order, store, frozen, args, mesh)
 
 
 def nothing_to_do(store: "Store", args: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ Each request leaves a JSON line on standard error; what people say is in none of
 
   groundup serve mine
   groundup serve mine other --port 8080
+  groundup serve mine --tools calculator,python              what a chat may ask to have run
   groundup serve mine --ui                                   the page too (see groundup ui)
   groundup serve mine --host 0.0.0.0 --api-key-file key.txt
 """
@@ -24,6 +25,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000, help="0 is any free port")
     parser.add_argument("--api-key-file", type=Path, metavar="FILE", help="a text file with the key clients must send")
     parser.add_argument("--ui", action="store_true", help="the page too, under /ui")
+    parser.add_argument(
+        "--tools", default="calculator", metavar="NAME,...", help="what a chat may have run here: calculator, python"
+    )
     parser.add_argument("--waiting", type=int, default=256, help="requests that may wait; more are told to come back")
     parser.add_argument("--request-seconds", type=float, default=300.0, help="a reply that takes longer is cut")
 
@@ -32,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Open the runs' models and serve them."""
     from groundup.cli._model import open_dialogue
     from groundup.cli.ui import page
+    from groundup.dialogue.assist import open_tools
     from groundup.plan.machine import settle
     from groundup.serve.guard import Limits
     from groundup.serve.http import create_app
@@ -42,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     settle()
     models = {name: open_dialogue(args.runs, name, args.stage) for name in args.names}
     limits = Limits(waiting=max(0, args.waiting), request_seconds=args.request_seconds)
-    app = create_app(models, limits=limits, key=key, log=sys.stderr)
+    tools = open_tools([name for name in args.tools.split(",") if name])
+    app = create_app(models, limits=limits, key=key, log=sys.stderr, tools=tools)
     if args.ui:
         page(args.runs)(app, key)
     with listen(args.host, args.port) as bound:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from groundup.corpus.reading import records_of
 from groundup.corpus.sources._walk import label_of
-from groundup.corpus.words import Hashes, words
+from groundup.corpus.words import Hashes, covered, spans, words
 
 CONTAMINATED = "contaminated"
 # Brown et al. 2020 (GPT-3), appendix C: a run of 13 words in common.
@@ -27,10 +27,14 @@ TABLE_BITS = 22
 
 @dataclass(frozen=True)
 class Hits:
-    """Items of sets, as "SET LINE": those that share a long run with a text, and others that are near to it."""
+    """Items of sets, as "SET LINE": those that share a long run with a text, and others that are near to it.
+
+    `passages` are the places in the text, in bytes, of the runs that it shares with them.
+    """
 
     exact: tuple[str, ...]
     near: tuple[str, ...]
+    passages: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ class _Runs:
         places = np.repeat(low - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         return self.items[places]
 
+    def among(self, grams: Hashes, items: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which runs of a text are runs of some items."""
+        return np.isin(grams, self.hashes[np.isin(self.items, items)])
+
 
 class Index:
     """The items of some evaluation sets, ready to be looked for."""
@@ -86,13 +94,20 @@ class Index:
     def hits(self, text: str, near: float) -> Hits:
         """The items in a text; those of whose runs of 8 words at least the share `near` is found are near (0: none)."""
         split = words(text)
-        exact = np.unique(self._long.found(split.grams(RUN_WORDS)))
+        longs, shorts = split.grams(RUN_WORDS), split.grams(NEAR_WORDS)
+        exact = np.unique(self._long.found(longs))
         close = np.empty(0, np.int64)
         if near:
-            counts = np.bincount(self._short.found(split.grams(NEAR_WORDS)), minlength=len(self._names))
+            counts = np.bincount(self._short.found(shorts), minlength=len(self._names))
             close = np.flatnonzero((counts >= near * self._n_runs) & (self._n_runs >= FEWEST_RUNS))
             close = np.setdiff1d(close, exact)
-        return Hits(self._named(exact), self._named(close))
+        if not len(exact) and not len(close):
+            return Hits((), ())
+        inside = np.zeros(len(split.hashes), bool)
+        for grams, n, runs, items in ((longs, RUN_WORDS, self._long, exact), (shorts, NEAR_WORDS, self._short, close)):
+            if len(grams) and len(items):
+                inside |= covered(runs.among(grams, items), n)
+        return Hits(self._named(exact), self._named(close), tuple(spans(inside, text)))
 
     def _named(self, items: NDArray[np.int64]) -> tuple[str, ...]:
         return tuple(self._names[item] for item in items.tolist())

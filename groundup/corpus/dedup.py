@@ -15,7 +15,7 @@ from groundup.corpus.crew import Crew
 from groundup.corpus.near import Groups, Likeness, candidates, likely, verified
 from groundup.corpus.settings import Corpus, Dedup
 from groundup.corpus.spans import find_cuts
-from groundup.corpus.tables import BATCH_BITS
+from groundup.corpus.tables import BATCH_BITS, EXACT, NEAR
 from groundup.errors import DataError
 
 NO_KEY = -1
@@ -25,6 +25,7 @@ NO_KEY = -1
 class Drop:
     """A document removed because of another one."""
 
+    step: str
     reason: str
     value: float
     threshold: float
@@ -67,9 +68,9 @@ def relate(paths: Sequence[Path], settings: Corpus, hands: Crew) -> Decisions:
     names = _names(kept, {*copies.values(), *(stays for stays, _ in near.values())})
     for key, first in copies.items():
         stays = near[first][0] if first in near else first
-        decisions.drops[key] = Drop("duplicate", 1.0, 1.0, names[stays])
+        decisions.drops[key] = Drop(EXACT, "duplicate", 1.0, 1.0, names[stays])
     for key, (stays, likeness) in near.items():
-        decisions.drops[key] = Drop("near_duplicate", round(likeness, 4), dedup.near, names[stays])
+        decisions.drops[key] = Drop(NEAR, "near_duplicate", round(likeness, 4), dedup.near, names[stays])
     ours = kept.where(~col("earlier"))
     left = _without(ours.select("key", "bytes", "content", "pinned"), decisions.drops).to_arrow()
     if not len(left):

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from groundup.config import Component
 
@@ -73,6 +73,8 @@ class Verdict:
     """What a filter decided. A drop names its reason, the value that was measured and the threshold it passed.
 
     `document` is the document as it goes on, where the filter has labelled or rewritten it; `detail` is for a person.
+    A document that is kept without some passages has them as `cut`, with the reason and the numbers of a drop: they
+    are in the ledger too.
     """
 
     kept: bool
@@ -81,6 +83,7 @@ class Verdict:
     threshold: float = 0.0
     document: Document | None = field(default=None, repr=False)
     detail: str = field(default="", repr=False)
+    cut: str = field(default="", repr=False)
 
 
 KEPT = Verdict(True)
@@ -126,7 +129,12 @@ class InputFile:
 
 
 class Source(Component):
-    """A kind of input. Its shards are disjoint, and together they hold every document, whoever reads them."""
+    """A kind of input. Its shards are disjoint, and together they hold every document, whoever reads them.
+
+    `fragile` is false where nothing but Python reads the files: what they hold can neither crash nor hang it.
+    """
+
+    fragile: ClassVar[bool] = True
 
     label: str
 

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from groundup.corpus.minhash import bands, minima, runs
 from groundup.corpus.repair import repair
 from groundup.corpus.settings import Corpus
 from groundup.corpus.spans import prints
-from groundup.corpus.tables import BATCH_BITS, JUDGED, LABELS, Rows
+from groundup.corpus.tables import BATCH_BITS, JUDGED, LABELS, LOST, UNREAD, Rows
+from groundup.corpus.words import folded
 
 # Bytes of a row group: pass 2 reads single texts again.
 RANDOM_BYTES = 512 << 10
@@ -54,7 +55,8 @@ def judge_batch(job: Job, beat: Beat) -> Counts:
         for label, problem in batch.skipped:
             _add_unreadable(rows, place, label, problem)
             place += 1
-        for item, (source, found) in enumerate(_items(batch, job.faults, beat)):
+        for item, (piece, found) in enumerate(read_items(batch.pieces, job.faults, beat)):
+            source = batch.pieces[piece][0]
             if isinstance(found, Raw):
                 beat.at(item, "judging")
                 found = found.blank if item in job.faults else found.taken()
@@ -62,33 +64,43 @@ def judge_batch(job: Job, beat: Beat) -> Counts:
                 _add_unreadable(rows, place, source.label, found)
             else:
                 beat.at(item, "judging")
+                judged = _judged(found, batch, job.faults.get(item))
                 counts.judged += 1
-                counts.kept += _add_document(rows, place, source, found, batch, job.faults.get(item))
+                counts.kept += judged.verdict.kept
+                _add_document(rows, place, source, judged, batch)
+                for cut in judged.cuts:
+                    place += 1
+                    _add_cut(rows, place, judged.document, cut)
             place += 1
     return counts
 
 
-def _items(batch: Batch, faults: dict[int, Fault], beat: Beat) -> Iterator[tuple[Source, Found]]:
-    """Everything in the batch, each item announced before it is read; a shard ends at a fault of reading."""
+def read_items(
+    pieces: Sequence[tuple[Source, Shard]], faults: dict[int, Fault], beat: Beat
+) -> Iterator[tuple[int, Found]]:
+    """Everything in some shards, with the place of its shard among them.
+
+    Each item is announced before it is read; a shard ends at a fault of reading.
+    """
     item = 0
-    for source, shard in batch.pieces:
+    for place, (source, shard) in enumerate(pieces):
         found = source.read(shard)
         while True:
             fault = faults.get(item)
             if fault is not None and fault.phase == "reading":
-                yield source, _lost(shard, fault.reason, "its reader was lost there; leave the rest of it out")
+                yield place, _lost(shard, fault.reason, "its reader was lost there; leave the rest of it out")
                 item += 1
                 break
             beat.at(item, "reading")
             try:
                 read = next(found, None)
             except Exception as error:
-                yield source, _lost(shard, "reader_error", f"{type(error).__name__}: {error}")
+                yield place, _lost(shard, "reader_error", f"{type(error).__name__}: {error}")
                 item += 1
                 break
             if read is None:
                 break
-            yield source, read
+            yield place, read
             item += 1
 
 
@@ -105,6 +117,7 @@ def _add_unreadable(rows: Rows, place: int, label: str, problem: Unreadable) -> 
         source=label,
         path=_clean(problem.path),
         kept=False,
+        step=UNREAD,
         reason=problem.reason,
         value=0.0,
         threshold=0.0,
@@ -113,18 +126,59 @@ def _add_unreadable(rows: Rows, place: int, label: str, problem: Unreadable) -> 
         masked=0,
         earlier=False,
         bytes=0,
+        read_bytes=0,
         text="",
     )
 
 
-def _add_document(
-    rows: Rows, place: int, source: Source, document: Document, batch: Batch, fault: Fault | None
-) -> bool:
-    """Judge the document and add its row; whether it is kept."""
-    settings = batch.settings
-    document, verdict = _judged(document, () if batch.earlier else cast(Sequence[Filter], settings.filters), fault)
-    document = replace(document, id=_clean(document.id), path=_clean(document.path), text=_clean(document.text))
-    encoded = document.text.encode()
+@dataclass(slots=True)
+class _Judged:
+    """A document as the filters leave it, the first drop in their order, its step, and what was cut before that."""
+
+    document: Document
+    read_bytes: int = 0
+    verdict: Verdict = KEPT
+    step: str = ""
+    cuts: list[tuple[str, Verdict]] = field(default_factory=list)
+
+    def dropped(self, verdict: Verdict, step: str) -> "_Judged":
+        """The same, with a drop."""
+        self.verdict, self.step = verdict, step
+        return self
+
+
+def _judged(document: Document, batch: Batch, fault: Fault | None) -> _Judged:
+    """The document after repair and all filters."""
+    if fault is not None:
+        return _Judged(replace(document, text="")).dropped(Verdict(False, fault.reason), LOST)
+    filters = () if batch.earlier else cast(Sequence[Filter], batch.settings.filters)
+    judged, step = _Judged(document), "repair"
+    try:
+        text, mojibake = repair(document.text)
+        judged.document = document = replace(document, text=text, repaired=document.repaired or mojibake)
+        judged.read_bytes = len(text) if text.isascii() else len(text.encode())
+        for each in filters:
+            step = each.name
+            verdict = each.judge(document)
+            judged.document = document = verdict.document or document
+            if verdict.cut:
+                judged.cuts.append((step, verdict))
+            if not verdict.kept:
+                return judged.dropped(verdict, step)
+    except Exception as error:
+        return judged.dropped(Verdict(False, "filter_error", detail=f"{type(error).__name__}: {error}"), step)
+    return judged
+
+
+def _add_document(rows: Rows, place: int, source: Source, judged: _Judged, batch: Batch) -> None:
+    """Write the row of a document, with what pass 2 compares it by."""
+    settings, document, verdict = batch.settings, judged.document, judged.verdict
+    document = replace(document, id=_clean(document.id), path=_clean(document.path))
+    try:
+        encoded = document.text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which no document has but one that could not be repaired
+        document = replace(document, text=_clean(document.text))
+        encoded = document.text.encode()
     pinned = None if batch.earlier else settings.held_out.pinned(source, document.id)
     salt = "" if settings.dedup.across else document.source
     compared = verdict.kept and settings.dedup.near > 0
@@ -133,48 +187,48 @@ def _add_document(
         len(encoded),
         key=place,
         rank=place - BEHIND if batch.earlier else place if pinned else place + BEHIND,
-        id=document.id,
-        source=document.source,
-        path=document.path,
         kept=verdict.kept,
-        reason=verdict.reason,
-        value=verdict.value,
-        threshold=verdict.threshold,
-        detail=verdict.detail,
-        repaired=document.repaired,
+        step=judged.step,
         pinned=pinned,
         bytes=len(encoded),
-        content=_digest(document.text),
+        read_bytes=judged.read_bytes,
+        content=_digest(encoded),
         earlier=batch.earlier,
-        copy=_digest(f"{salt}\0{' '.join(document.text.lower().split())}") if verdict.kept else None,
+        copy=_digest(f"{salt}\0".encode() + folded(document.text)) if verdict.kept else None,
         bands=bands(signature, settings.dedup.near, salt) if compared else None,
         minima=signature.astype(np.uint8).tobytes(),
         prints=prints(document.text, settings.dedup.spans) if verdict.kept and settings.dedup.spans else None,
         text=document.text,
-        **{name: getattr(document, name) for name, _ in LABELS},
+        **_known(document, verdict),
     )
-    return verdict.kept
 
 
-def _judged(document: Document, filters: Sequence[Filter], fault: Fault | None) -> tuple[Document, Verdict]:
-    """The document as the filters leave it, and the first drop in their order."""
-    if fault is not None:
-        return replace(document, text=""), Verdict(False, fault.reason)
-    try:
-        text, mojibake = repair(document.text)
-        document = replace(document, text=text, repaired=document.repaired or mojibake)
-        for each in filters:
-            verdict = each.judge(document)
-            document = verdict.document or document
-            if not verdict.kept:
-                return document, verdict
-    except Exception as error:
-        return document, Verdict(False, "filter_error", detail=f"{type(error).__name__}: {error}")
-    return document, KEPT
+def _add_cut(rows: Rows, place: int, document: Document, cut: tuple[str, Verdict]) -> None:
+    """Write the row of the passages that a filter cut out of a document."""
+    step, verdict = cut
+    text = _clean(verdict.cut)
+    size = len(text.encode())
+    known = {**_known(document, verdict), "id": f"{_clean(document.id)}#cut"}
+    rows.add(size, key=place, rank=place, kept=False, step=step, earlier=False, bytes=size, text=text, **known)
 
 
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def _known(document: Document, verdict: Verdict) -> dict[str, Any]:
+    """The columns that say what a document is and what was decided."""
+    return {
+        "id": document.id,
+        "source": document.source,
+        "path": _clean(document.path),
+        "reason": verdict.reason,
+        "value": verdict.value,
+        "threshold": verdict.threshold,
+        "detail": verdict.detail,
+        "repaired": document.repaired,
+        **{name: getattr(document, name) for name, _ in LABELS},
+    }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _clean(text: str) -> str:

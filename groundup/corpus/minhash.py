@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.corpus.words import BASE, Hashes, distinct, mix, words
+from groundup.corpus.words import BASE, MIX_1, MIX_2, Hashes, distinct, mix, single, words
 
 Minima = NDArray[np.uint32]
 
@@ -28,7 +28,7 @@ BLOCK = 1024
 def runs(text: str) -> Hashes:
     """The set of a text's runs of five words as sorted hashes; of a shorter text, that of its single words."""
     split = words(text)
-    return distinct(split.grams(RUN_WORDS) if len(split.hashes) >= RUN_WORDS else split.hashes)
+    return single(split.ordered(RUN_WORDS)) if len(split.hashes) >= RUN_WORDS else distinct(split.hashes)
 
 
 def jaccard(left: Hashes, right: Hashes) -> float:
@@ -75,10 +75,10 @@ def bands(signature: Minima, near: float, salt: str = "") -> Hashes:
     if not len(signature):
         return np.empty(0, np.uint64)
     n_bands, rows = shape(near)
-    total = np.arange(n_bands, dtype=np.uint64) + np.uint64(crc32(salt.encode()))
-    for row in signature.reshape(n_bands, rows).T:
-        total = mix(total * np.uint64(BASE) + row)
-    return total
+    powers = np.cumprod(np.full(rows, BASE, np.uint64))
+    total = (signature.reshape(n_bands, rows) * powers).sum(axis=1, dtype=np.uint64)
+    total += np.arange(n_bands, dtype=np.uint64) * np.uint64(MIX_1)
+    return mix(total + np.uint64(crc32(salt.encode()) * MIX_2 % (1 << 64)))
 
 
 def unlikely(near: float) -> float:

@@ -1,27 +1,24 @@
 """Pass 3: write what is kept and what is removed, each sorted by id; and read back what is kept."""
 
 import heapq
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from pyarrow import compute, parquet
 
-from groundup.corpus.contamination import CONTAMINATED
 from groundup.corpus.crew import Beat, Job
 from groundup.corpus.dedup import Decisions, Drop
 from groundup.corpus.document import Document
 from groundup.corpus.spans import FEWEST_WORDS, cut
-from groundup.corpus.tables import DOCUMENTS, JUDGED, LABELS, REMOVED, Rows
+from groundup.corpus.tables import DOCUMENTS, JUDGED, LABELS, REMOVED, SPANS, Rows
+from groundup.corpus.tally import HELD_OUT, TRAIN, Tally
 from groundup.corpus.words import words
 
 # Columns of pass 1 that only pass 2 reads.
 COMPARED = ("content", "copy", "bands", "minima", "prints")
-HELD_OUT, TRAIN = "held_out", "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,60 +35,13 @@ class Publication:
     spans: int = 0
 
 
-@dataclass(slots=True)
-class Tally:
-    """What came of some batches: documents and their bytes by (source, split), removals by (source, reason).
-
-    `languages` and `domains` count documents that are kept; `masked` counts places where personal data stood;
-    `contaminated` are the items of evaluation sets that were found in what was removed for them.
-    """
-
-    documents: Counter[tuple[str, str]] = field(default_factory=Counter)
-    bytes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    removed: Counter[tuple[str, str]] = field(default_factory=Counter)
-    removed_bytes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    languages: Counter[str] = field(default_factory=Counter)
-    domains: Counter[str] = field(default_factory=Counter)
-    contaminated: set[str] = field(default_factory=set)
-    masked: int = 0
-    repaired: int = 0
-    details: list[str] = field(default_factory=list)
-
-    def add(self, other: "Tally") -> None:
-        """Take in another batch's numbers."""
-        for name in ("documents", "bytes", "removed", "removed_bytes", "languages", "domains"):
-            getattr(self, name).update(getattr(other, name))
-        self.contaminated |= other.contaminated
-        self.masked += other.masked
-        self.repaired += other.repaired
-        self.details += other.details
-
-    def keep(self, row: Mapping[str, Any], split: str) -> None:
-        """Count a document that is kept."""
-        self.documents[row["source"], split] += 1
-        self.bytes[row["source"], split] += row["bytes"]
-        self.repaired += row["repaired"]
-        self.masked += row["masked"] or 0
-        self.languages.update([row["language"]] if row["language"] else [])
-        self.domains.update([domain] if (domain := urlsplit(row["url"] or "").netloc) else [])
-
-    def remove(self, row: Mapping[str, Any]) -> None:
-        """Count what is removed."""
-        self.removed[row["source"], row["reason"]] += 1
-        self.removed_bytes[row["source"], row["reason"]] += row["bytes"]
-        if row["reason"] == CONTAMINATED:
-            self.contaminated.update(row["detail"].split("; "))
-        elif row["detail"]:
-            self.details.append(row["detail"])
-
-
 def publish_batch(job: Job, beat: Beat) -> Tally:
     """Write the two files of a `Publication`, sorted by id; a file without rows is not written."""
     plan: Publication = job.payload
     rows = parquet.read_table(plan.judged, columns=[name for name in JUDGED.names if name not in COMPARED]).to_pylist()
     for row in rows:
         row["id"] = plan.decisions.names.get(row["key"], row["id"])
-        row |= _drop(plan.decisions.drops.get(row["key"]))
+        row |= {"duplicate_of": None, **_drop(plan.decisions.drops.get(row["key"]))}
     rows += list(_cut(rows, plan))
     rows.sort(key=lambda row: (row["id"], row["key"]))
     kept = [row for row in rows if row["kept"]]
@@ -131,11 +81,13 @@ def _cut(rows: list[dict[str, Any]], plan: Publication) -> Iterator[dict[str, An
         if not row["kept"] or low == high:
             continue
         left, gone = cut(row["text"], starts[low:high], plan.spans)
-        size, why = len(gone.encode()), {"kept": False, "reason": "duplicate_span", "threshold": float(plan.spans)}
+        size = len(gone.encode())
+        why = {"kept": False, "step": SPANS, "reason": "duplicate_span", "threshold": float(plan.spans)}
         if len(words(left).hashes) < FEWEST_WORDS:
             row |= {**why, "value": float(size)}
         else:
-            yield {**row, **why, "value": float(size), "id": f"{row['id']}#cut", "bytes": size, "text": gone}
+            named = {"id": f"{row['id']}#cut", "bytes": size, "read_bytes": None, "text": gone}
+            yield {**row, **why, **named, "value": float(size)}
             row |= {"text": left, "bytes": len(left.encode())}
 
 

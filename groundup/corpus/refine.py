@@ -11,34 +11,32 @@ depend on the number of workers, to the last byte.
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from groundup.config import fingerprint
-from groundup.corpus.contamination import by_set, index
 from groundup.corpus.crew import Crew, crew, usable_cores
 from groundup.corpus.dedup import Decisions, relate
 from groundup.corpus.document import Document, Filter, Unreadable
-from groundup.corpus.filters.contamination import Contamination
 from groundup.corpus.judge import Batch, judge_batch
-from groundup.corpus.publish import HELD_OUT, TRAIN, Publication, Tally, publish_batch, read_documents
+from groundup.corpus.publish import Publication, publish_batch, read_documents
 from groundup.corpus.settings import Corpus
 from groundup.corpus.sources._base import Opened, open_specs
 from groundup.corpus.tables import room_on
+from groundup.corpus.tally import Tally, examples_of, facts_of
 from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
 
 Engine = Literal["native", "ray"]
 # Changed when the same input would give other documents.
-VERSION = 2
+VERSION = 3
 # Input bytes in a batch: enough batches to keep workers busy, few enough files.
 BATCH_BYTES, BATCHES = (1 << 20, 64 << 20), 64
 # No document is worth more time than this; a page that hangs the HTML reader is left out.
 ITEM_SECONDS = 60.0
-SHOWN_DETAILS = 20
 
 
 def build(
@@ -53,6 +51,7 @@ def build(
 ) -> dict[str, Any]:
     """Turn every `--data` into `out/documents`, `out/removed` and `out/facts.json`; returns the facts.
 
+    Beside them `out/examples.json` holds up to twenty removed documents for each reason, as they begin.
     `workers` is the number of processes, by default that of the cores it may use; the engine `ray` takes what its
     cluster has. A document that crashes its worker, or keeps it for `item_seconds`, is removed as `crashed` or
     `timed_out`. Raises DataError when there is no data, or too little to learn from and to measure on; ConfigError or
@@ -76,10 +75,11 @@ def build(
             decisions = relate([batch.path for batch in (*batches, *old)], settings, hands)
             bar.advance()
         tally = _publish(hands, batches, decisions, work, progress)
-        facts = _facts(opened, settings, tally)
+        facts = facts_of(opened, settings, tally)
         for name in ("documents", "removed"):
             (work / name).rename(out / name)
-        (out / "facts.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+        for name, value in (("examples", examples_of(tally)), ("facts", facts)):
+            (out / f"{name}.json").write_text(json.dumps(value, indent=1, ensure_ascii=False), encoding="utf-8")
         shutil.rmtree(out / "work")
     return facts
 
@@ -196,61 +196,4 @@ def _publish(hands: Crew, batches: Sequence[Batch], decisions: Decisions, work: 
     total = Tally()
     for number in sorted(tallies):
         total.add(tallies[number])
-    return total
-
-
-def _facts(opened: Sequence[Opened], settings: Corpus, tally: Tally) -> dict[str, Any]:
-    """The numbers that the report prints."""
-
-    def of(counter: Any, split: str, label: str | None = None) -> int:
-        return sum(count for (source, key), count in counter.items() if key == split and label in (None, source))
-
-    removals = sorted(tally.removed.items())
-    sources = [
-        {
-            "label": each.label,
-            "spec": each.spec,
-            "weight": each.weight,
-            "documents": of(tally.documents, TRAIN, each.label),
-            "bytes": of(tally.bytes, TRAIN, each.label),
-            "held_out_documents": of(tally.documents, HELD_OUT, each.label),
-            "held_out_bytes": of(tally.bytes, HELD_OUT, each.label),
-            "removed": {reason: count for (source, reason), count in removals if source == each.label},
-        }
-        | {name: value for source in each.sources for name, value in source.facts().items()}
-        for each in opened
-    ]
-    return {
-        "documents": of(tally.documents, TRAIN),
-        "bytes": of(tally.bytes, TRAIN),
-        "held_out_documents": of(tally.documents, HELD_OUT),
-        "held_out_bytes": of(tally.bytes, HELD_OUT),
-        "repaired": tally.repaired,
-        "masked": tally.masked,
-        "removed": _by_reason(tally.removed),
-        "removed_bytes": _by_reason(tally.removed_bytes),
-        "contamination": _contamination(settings, tally),
-        "languages": dict(tally.languages.most_common()),
-        "domains": dict(tally.domains.most_common(SHOWN_DETAILS)),
-        "unreadable": tally.details[:SHOWN_DETAILS],
-        "sources": sources,
-    }
-
-
-def _contamination(settings: Corpus, tally: Tally) -> dict[str, dict[str, int]]:
-    """Of each evaluation set that was looked for: its items, and how many the corpus held before and holds after."""
-    found = by_set(tally.contaminated)
-    return {
-        label: {"items": items, "before": found.get(label, 0), "after": 0}
-        for each in settings.filters
-        if isinstance(each, Contamination)
-        for label, items in index(each.sets).sizes.items()
-    }
-
-
-def _by_reason(removals: Mapping[tuple[str, str], int]) -> dict[str, int]:
-    """Removals of all sources together."""
-    total: dict[str, int] = {}
-    for (_, reason), count in sorted(removals.items()):
-        total[reason] = total.get(reason, 0) + count
     return total

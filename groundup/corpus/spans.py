@@ -19,7 +19,7 @@ from pyarrow import parquet
 from groundup.corpus.crew import Beat, Crew, Job
 from groundup.corpus.near import ROWS_AT_ONCE, Keys
 from groundup.corpus.tables import BATCH_BITS, Rows
-from groundup.corpus.words import Hashes, distinct, places, words
+from groundup.corpus.words import Hashes, covered, distinct, edges, places, words
 
 # A document of which less is left is removed as a whole; Gopher keeps none below it.
 FEWEST_WORDS = 50
@@ -137,11 +137,9 @@ def cut(text: str, starts: NDArray[np.int32], n: int) -> tuple[str, str]:
     """
     begins, _ = places(text)
     data = text.encode()
-    inside = np.zeros(len(begins) + 1, np.int32)
-    np.add.at(inside, starts, 1)
-    np.add.at(inside, np.minimum(starts + n, len(begins)), -1)
-    edges = np.flatnonzero(np.diff(np.cumsum(inside[:-1]) > 0, prepend=False, append=False))
-    bounds = np.append(begins, len(data))[edges].tolist()
+    marked = np.zeros(len(begins) - n + 1, bool)
+    marked[starts] = True
+    bounds = np.append(begins, len(data))[edges(covered(marked, n))].tolist()
     left, gone, last = [], [], 0
     for start, end in zip(bounds[::2], bounds[1::2], strict=True):
         left.append(data[last:start])

@@ -12,10 +12,6 @@ from pyarrow import parquet
 
 from groundup.errors import ResourceError
 
-# Pass 1: one row for every document, kept or not, and for everything that could not be read.
-# `key` is the batch's number times 2^32 plus the place in it; `rank` orders copies of a text, held-out ones first,
-# and those of an `earlier` corpus before all; `content` is the hash of the text, `copy` that of the text without case
-# and white space; `pinned` says true (held out) or false where a rule decides, not the hash.
 # What a document is known by beside its text: from its source, and from the filters that label it.
 LABELS: list[tuple[str, Any]] = [
     ("url", pa.string()),
@@ -25,6 +21,12 @@ LABELS: list[tuple[str, Any]] = [
     ("toxicity", pa.float32()),
     ("masked", pa.int32()),
 ]
+# Pass 1: one row for every document, kept or not, for every passage that a filter cut out of one, and for everything
+# that could not be read. `key` is the batch's number times 2^32 plus the place in it; `rank` orders copies of a text,
+# held-out ones first, and those of an `earlier` corpus before all; `content` is the hash of the text, `copy` that of
+# the text without case and white space; `pinned` says true (held out) or false where a rule decides, not the hash.
+# `step` is what removed it: a filter's name, or one of the steps below. `read_bytes` is the size of the text as it was
+# read; null for a passage, whose document has a row of its own.
 JUDGED = pa.schema(
     [
         ("key", pa.int64()),
@@ -33,6 +35,7 @@ JUDGED = pa.schema(
         ("source", pa.string()),
         ("path", pa.string()),
         ("kept", pa.bool_()),
+        ("step", pa.string()),
         ("reason", pa.string()),
         ("value", pa.float64()),
         ("threshold", pa.float64()),
@@ -41,6 +44,7 @@ JUDGED = pa.schema(
         *LABELS,
         ("pinned", pa.bool_()),
         ("bytes", pa.int64()),
+        ("read_bytes", pa.int64()),
         ("content", pa.string()),
         ("earlier", pa.bool_()),
         ("copy", pa.string()),
@@ -56,9 +60,14 @@ DOCUMENTS = pa.schema(
     + [*LABELS, ("split", pa.string()), ("bytes", pa.int64())]
 )
 REMOVED = pa.schema(
-    [(name, JUDGED.field(name).type) for name in ("id", "source", "path", "reason", "value", "threshold", "detail")]
+    [
+        (name, JUDGED.field(name).type)
+        for name in ("id", "source", "path", "step", "reason", "value", "threshold", "detail")
+    ]
     + [("duplicate_of", pa.string()), *LABELS, ("bytes", pa.int64()), ("text", pa.large_string())]
 )
+# Steps that are no filters: what could not be read, or took its worker with it, copies, passages that stood before.
+UNREAD, LOST, EXACT, NEAR, SPANS = "unread", "lost", "exact", "near", "spans"
 GROUP_BYTES = 4 << 20
 BATCH_BITS = 32
 

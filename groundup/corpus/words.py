@@ -5,8 +5,9 @@ parts words too. Its hash is a polynomial in its bytes modulo 2^64, taken from p
 one by one: about 60 MB/s on one core.
 """
 
+import re
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +22,15 @@ MIX_1, MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 OTHER, SYMBOL, WORD = 0, 1, 2
 SPACE, LETTER = 1, 2
 WHITE, DIGITS = b" \t\n\r\x0b\x0c", b"0123456789_"
+# White space that takes more than one byte, as `str.split` knows it, and what takes one as a plain space.
+WIDE_SPACES = re.compile(rb"\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f|\xe3\x80\x80")
+SPACES = bytes(32 if code in b"\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f" else code for code in range(256))
+# First bytes of letters outside ASCII that have a small form, with the second bytes for which that holds.
+CASED = {
+    0xC3: range(0x80, 0x9F), 0xE1: range(0x80, 0xC0), 0xE2: (*range(0x84, 0x87), 0x92, 0x93, *range(0xB0, 0xB4)),
+    0xEA: range(0x99, 0xA0), 0xEF: (0xBC,), 0xF0: (0x90, 0x91, 0x96, 0x9E),
+    **dict.fromkeys(range(0xC4, 0xD7), range(0x80, 0xC0)),
+}  # fmt: skip
 # Measured: symbols are 0.05 of the characters in Shakespeare's plays and above 0.06 in all but 3 % of Python modules.
 TECHNICAL_SYMBOLS = 0.06
 # Beyond this many characters a text is measured by its beginning: the tables of powers stay small.
@@ -40,9 +50,21 @@ class Words:
     letters: NDArray[np.int64]
     symbols: float
     alphabetic: float
+    _held: dict[tuple[str, int], Hashes] = field(default_factory=dict, repr=False, compare=False)
 
     def grams(self, n: int) -> Hashes:
-        """Hashes of all runs of `n` words, by position; empty when the text has fewer words."""
+        """Hashes of all runs of `n` words, by position; empty when the text has fewer words. Not to be written to."""
+        if ("grams", n) not in self._held:
+            self._held["grams", n] = self._grams(n)
+        return self._held["grams", n]
+
+    def ordered(self, n: int) -> Hashes:
+        """The same, sorted."""
+        if ("ordered", n) not in self._held:
+            self._held["ordered", n] = np.sort(self.grams(n))
+        return self._held["ordered", n]
+
+    def _grams(self, n: int) -> Hashes:
         count = len(self.hashes) - n + 1
         if count <= 0:
             return np.empty(0, np.uint64)
@@ -53,6 +75,35 @@ class Words:
         return mix(total)
 
 
+@lru_cache(maxsize=1)  # several measures, and the digest of copies, ask for the same text in turn
+def lowered(text: str) -> bytes:
+    """A text in lower case, as UTF-8."""
+    data = text.encode("utf-8", "replace")
+    if not text.isascii():
+        letters = np.frombuffer(data, np.uint8)
+        first = np.flatnonzero(letters >= min(CASED))
+        if _cased()[letters[first], letters[first + 1]].any():
+            return text.lower().encode("utf-8", "replace")
+    return data.lower()
+
+
+def folded(text: str) -> bytes:
+    """A text in lower case with one space in place of any white space, and none at its ends, as UTF-8.
+
+    >>> folded("One\\n  Two ")
+    b'one two'
+    """
+    data = lowered(text)
+    if not text.isascii() and WIDE_SPACES.search(data):
+        return " ".join(data.decode().split()).encode()
+    letters = np.frombuffer(data.translate(SPACES).strip(b" "), np.uint8)
+    space = letters == ord(" ")
+    keep = np.ones(len(letters), bool)
+    np.logical_and(space[1:], space[:-1], out=keep[1:])
+    np.logical_not(keep[1:], out=keep[1:])
+    return letters[keep].tobytes()
+
+
 @lru_cache(maxsize=1)  # a filter and the sketch ask for the same text in turn
 def words(text: str) -> Words:
     """Split and hash the first four million characters of a text.
@@ -60,13 +111,16 @@ def words(text: str) -> Words:
     >>> len(words("It's a_b, ABC — Zoë!").hashes)
     5
     """
-    data = np.frombuffer(text[:MEASURED].lower().encode("utf-8", "replace"), np.uint8)
+    data = np.frombuffer(lowered(text[:MEASURED]), np.uint8)
     kinds = _kinds(data)
-    edges = np.flatnonzero(np.diff(kinds == WORD, prepend=False, append=False))
-    starts, ends = edges[::2], edges[1::2]
+    found = edges(kinds == WORD)
+    starts, ends = found[::2], found[1::2]
     powers, inverses = _powers(1 << max(12, len(data).bit_length()))
+    values = data.astype(np.uint64)
+    values += np.uint64(1)
+    values *= powers[: len(data)]
     sums = np.zeros(len(data) + 1, np.uint64)
-    np.cumsum((data.astype(np.uint64) + np.uint64(1)) * powers[: len(data)], out=sums[1:])
+    np.cumsum(values, out=sums[1:])
     lengths = letters = ends - starts
     characters = len(data)
     if data.size and data.max() > 127:
@@ -80,15 +134,53 @@ def places(text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the words of a text begin and end, in bytes of its UTF-8: the words of `words`, in the same order."""
     data = np.frombuffer(text[:MEASURED].encode(), np.uint8)
     upper = (data >= ord("A")) & (data <= ord("Z"))
-    edges = np.flatnonzero(np.diff(upper | (_kinds(data) == WORD), prepend=False, append=False))
-    return edges[::2], edges[1::2]
+    found = edges(upper | (_kinds(data) == WORD))
+    return found[::2], found[1::2]
+
+
+def edges(inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Where stretches of true values begin and end, in turn.
+
+    >>> edges(np.array([True, True, False, True])).tolist()
+    [0, 2, 3, 4]
+    """
+    padded = np.zeros(len(inside) + 2, bool)
+    padded[1:-1] = inside
+    return np.flatnonzero(padded[1:] != padded[:-1])
+
+
+def covered(marked: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:
+    """Which words lie in a run of `n` words whose start is marked; there are n - 1 more words than marks.
+
+    >>> covered(np.array([True, False, False, False]), 2).tolist()
+    [True, True, False, False, False]
+    """
+    steps = np.zeros(len(marked) + n, np.int32)
+    steps[: len(marked)] += marked
+    steps[n:] -= marked
+    return np.cumsum(steps)[:-1] > 0
+
+
+def spans(inside: NDArray[np.bool_], text: str) -> list[tuple[int, int]]:
+    """Where the stretches of words that are `inside` begin and end, in bytes of the text's UTF-8.
+
+    >>> spans(np.array([False, True, True, False]), "One, two, three, four")
+    [(5, 15)]
+    """
+    begins, ends = places(text)
+    found = edges(inside)
+    return list(zip(begins[found[::2]].tolist(), ends[found[1::2] - 1].tolist(), strict=True))
 
 
 def mix(values: Hashes) -> Hashes:
     """Spread the bits of 64-bit values, so that any of them may be compared or cut off (SplitMix64)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(MIX_1)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(MIX_2)
-    return values ^ (values >> np.uint64(31))
+    mixed = values >> np.uint64(30)
+    mixed ^= values
+    mixed *= np.uint64(MIX_1)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(MIX_2)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def _alphabetic(data: NDArray[np.uint8]) -> float:
@@ -117,8 +209,23 @@ def _kinds(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def distinct(values: Hashes) -> Hashes:
     """The set of the values, sorted. (`np.unique` goes through a hash table, which is five times slower here.)"""
-    ordered = np.sort(values)
-    return ordered[np.diff(ordered, prepend=~ordered[:1]) != 0]
+    return single(np.sort(values))
+
+
+def single(ordered: Hashes) -> Hashes:
+    """Sorted values, each once."""
+    new = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return ordered[new]
+
+
+@lru_cache(maxsize=1)
+def _cased() -> NDArray[np.bool_]:
+    """Whether a letter with this first and this second byte may have a small form: 256 x 256."""
+    table = np.zeros((256, 256), bool)
+    for first, seconds in CASED.items():
+        table[first, list(seconds)] = True
+    return table
 
 
 @lru_cache(maxsize=1)

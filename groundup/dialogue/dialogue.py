@@ -62,7 +62,7 @@ class Dialogue:
         """
         options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
         requests = [
-            self.request(conversation, max_tokens=max_tokens, seed=_seed(seed, index), tools=tools, **options)
+            self.request(conversation, max_tokens=max_tokens, seed=seed_of(seed, index), tools=tools, **options)
             for index, conversation in enumerate(conversations)
         ]
         replies = []
@@ -88,7 +88,7 @@ class Dialogue:
         cancels the request. Raises DataError when the conversation does not fit in the context.
         """
         options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
-        request = self.request(conversation, max_tokens=max_tokens, seed=_seed(seed, 0), **options)
+        request = self.request(conversation, max_tokens=max_tokens, seed=seed_of(seed, 0), **options)
         text = Detokenizer(self.chat.tokenizer.token_bytes)
         with closing(self.engine.stream(request)) as events:
             for event in events:
@@ -174,6 +174,6 @@ class Dialogue:
             )
 
 
-def _seed(seed: int, index: int) -> int:
+def seed_of(seed: int, index: int) -> int:
     """A seed for each request, so that the same conversation twice in a list is sampled twice."""
     return Random(f"{seed} {index}").getrandbits(48)

@@ -8,7 +8,7 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 from typing import Any, TypeVar
 
 from groundup.eval.interval import Interval, bootstrap, mean
@@ -92,21 +92,21 @@ def choose(items: Sequence[Item], form: Form, scorer: Scorer, progress: Reporter
     """Put multiple-choice questions to a model. Guessing is to take any of a question's options."""
     said = scorer.score([item.options for item in items], progress)
     verdicts = [judge(item, each, form) for item, each in zip(items, said, strict=True)]
-    chances = [1 / len(item.options) if len(item.options) > 1 else 0.0 for item in items]
+    chances = [(1 + len(item.also)) / len(item.options) if len(item.options) > 1 else 0.0 for item in items]
     return Marks(verdicts, sum(chances) / len(chances), form)
 
 
 def judge(item: Item, said: Sequence[Said], form: Form = "acc") -> Verdict:
     """The verdict on one question from what was said of each of its options."""
-    right = item.right
+    right, rights = item.right, {item.right, *item.also}
     if len(item.options) == 1:
         forms: dict[str, float] = {"acc": float(said[0].greedy)}
     else:
         forms = {}
         for each in FORMS:
             values = [one.logp / _size(option[1], one, each) for option, one in zip(item.options, said, strict=True)]
-            others = [value for place, value in enumerate(values) if place != right]
-            forms[each] = float(values[right] > max(others))
+            others = [value for place, value in enumerate(values) if place not in rights]
+            forms[each] = float(max(values[place] for place in rights) > max(others, default=-inf))
     n_bytes = len(item.options[right][1].encode())
     cut = any(one.cut for one in said)
     return Verdict(item.id, forms[form], forms, item.group, -said[right].logp, n_bytes, cut)

@@ -58,7 +58,7 @@ def stock_name(model: Model, format: str) -> str:
     if format not in model.exports:
         raise UnsupportedError(
             f"model {model.config.name!r} has no form in {format}: no program that reads it knows this architecture; "
-            "export with --to safetensors, or train gpt2, llama or qwen3"
+            f"export with --to {' or '.join(sorted({'safetensors', *model.exports}))}, or train gpt2, llama or qwen3"
         )
     return model.exports[format]
 

@@ -16,6 +16,7 @@ from groundup.models._base import Model, ModelConfig, Stock
 HEAD = "lm_head.weight"
 ROPE = ("rope_scaling", "rope_parameters")
 """Where transformers keeps what is done to the rotary angles; what is unknown there must not be passed over."""
+_EXPERT = re.compile(r"(.+\.experts)\.(\d+)\.(\w+)\.weight")
 NOTHING_DONE: Mapping[str, Any] = {
     "rope_scaling.type": "default",
     "rope_scaling.rope_type": "default",
@@ -48,7 +49,12 @@ def weights_out(model: Model, dtype: torch.dtype) -> dict[str, Tensor]:
     for name, weight in model.state_dict().items():
         turned = any(fnmatchcase(name, pattern) for pattern in stock.turned)
         value = (weight.t() if turned else weight).to(dtype)
-        found[name if name == HEAD else stock.prefix + name] = value.contiguous()
+        if any(fnmatchcase(name, pattern) for pattern in stock.grouped):
+            group, _, last = name.rpartition(".")
+            for number, matrix in enumerate(value):
+                found[f"{stock.prefix}{group}.{number}.{last}.weight"] = matrix.contiguous()
+        else:
+            found[name if name == HEAD else stock.prefix + name] = value.contiguous()
     return found
 
 
@@ -95,7 +101,10 @@ def config_in(tree: Mapping[str, Any], path: Path, length: int | None = None) ->
 
 
 def weights_in(stock: Stock, tensors: Mapping[str, Tensor], tied: bool, path: Path) -> dict[str, Tensor]:
-    """Weights under our names, in float32. Raises DataError for a tied head that is not the embedding."""
+    """Weights under our names, in float32.
+
+    Raises DataError for a tied head that is not the embedding, and for experts of which one is missing.
+    """
     found = {}
     for name, value in tensors.items():
         own = name.removeprefix(stock.prefix)
@@ -107,13 +116,29 @@ def weights_in(stock: Stock, tensors: Mapping[str, Tensor], tied: bool, path: Pa
         head = found.pop(HEAD)
         if not any(value.shape == head.shape and value.equal(head) for value in found.values()):
             raise DataError(f"{path}: tie_word_embeddings is true and {HEAD} is not the embedding; correct one of them")
-    return found
+    return _grouped(found, path) if stock.grouped else found
+
+
+def _grouped(found: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The matrices of experts that the file holds apart, together. Raises DataError where one is missing."""
+    whole = {name: value for name, value in found.items() if not _EXPERT.fullmatch(name)}
+    apart: dict[str, dict[int, Tensor]] = {}
+    for name, value in found.items():
+        if match := _EXPERT.fullmatch(name):
+            apart.setdefault(f"{match[1]}.{match[3]}", {})[int(match[2])] = value
+    for name, matrices in apart.items():
+        if sorted(matrices) != list(range(len(matrices))) or len({value.shape for value in matrices.values()}) > 1:
+            raise DataError(
+                f"{path}: the experts of {name!r} are not all there; the folder is not whole, fetch it again"
+            )
+        whole[name] = torch.stack([matrices[number] for number in range(len(matrices))])
+    return whole
 
 
 def _refuse(stock: Stock, flat: Mapping[str, Any], path: Path) -> None:
     """Raises UnsupportedError for a field whose value our model does not have."""
     for field, values in stock.fixed.items():
-        value = flat.get(field)
+        value = flat.get(field, stock.defaults.get(field))
         items = value if isinstance(value, list) else [value]
         if value is not None and any(item not in values for item in items):
             raise UnsupportedError(f"{path}: {field}={value!r}: our {stock.model_type} has {values[0]!r} only")

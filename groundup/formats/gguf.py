@@ -23,13 +23,14 @@ from groundup.formats._base import Bundle, Format, stock_name
 from groundup.formats._stock import HEAD, stock_of
 from groundup.formats.huggingface import special_ids
 from groundup.formats.parity import Parity
-from groundup.tokenizer._subwords import PATTERNS, pre_tokenizer
+from groundup.tokenizer._subwords import pre_tokenizer
+from groundup.tokenizer.patterns import PATTERNS
 from groundup.tokenizer.special import ASSISTANT, END_OF_TURN, TEMPLATE
 
 if TYPE_CHECKING:
     from groundup.models._base import Model
     from groundup.tokenizer._base import Tokenizer
-    from groundup.tokenizer._subwords import Pattern
+    from groundup.tokenizer.patterns import Pattern
 
 Quantized = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
 Array = NDArray[Any]
@@ -141,8 +142,10 @@ def _named(model: "Model", architecture: str) -> Iterator[tuple[str, Array]]:
                                      model.config.layers)  # fmt: skip
     stock = stock_of(model)
     for name, weight in model.state_dict().items():
-        theirs = names.get_name(name if name == HEAD else stock.prefix + name, try_suffixes=(".weight", ".bias"))
+        spelt = (name if name == HEAD else stock.prefix + name).replace("_correction_bias", "_correction.bias")
+        theirs = names.get_name(spelt, try_suffixes=(".weight", ".bias"))
         assert theirs is not None, f"llama.cpp's {architecture} has no tensor for {name}"
+        theirs += "" if theirs.endswith((".weight", ".bias")) else ".weight"  # the experts of a layer, together
         value = weight.numpy()
         if architecture == "llama" and name.endswith(("q_proj.weight", "k_proj.weight")):
             value = _interleaved(value, model.config.explicit().tree()["head_dim"])
@@ -161,7 +164,7 @@ def _halves(weight: Array, head_dim: int) -> Array:
 
 def _type_of(name: str, value: Array, wanted: Quantized) -> str:
     """The type a tensor is stored in: what is small, or does not fill blocks, keeps its precision."""
-    if value.ndim == 1 or name == "position_embd.weight":
+    if value.ndim == 1 or name == "position_embd.weight" or name.endswith("ffn_gate_inp.weight"):
         return "F32"
     if wanted in ("q8_0", "q4_0"):
         if value.shape[-1] % BLOCK:
@@ -181,6 +184,8 @@ def _add_shape(writer: Any, model: "Model") -> None:
     writer.add_head_count_kv(tree.get("kv_heads", tree["heads"]))
     writer.add_feed_forward_length(tree.get("hidden", 4 * config.dim))
     writer.add_vocab_size(model.vocab_size)
+    if "experts" in tree:
+        _add_experts(writer, tree)
     if "theta" not in tree:
         writer.add_layer_norm_eps(1e-5)
         return
@@ -189,6 +194,17 @@ def _add_shape(writer: Any, model: "Model") -> None:
     writer.add_rope_dimension_count(tree["head_dim"])
     writer.add_key_length(tree["head_dim"])
     writer.add_value_length(tree["head_dim"])
+
+
+def _add_experts(writer: Any, tree: Mapping[str, Any]) -> None:
+    writer.add_leading_dense_block_count(tree["dense_layers"])
+    writer.add_expert_count(tree["experts"])
+    writer.add_expert_used_count(tree["active"])
+    writer.add_expert_shared_count(tree["shared"])
+    writer.add_expert_feed_forward_length(tree["expert_hidden"])
+    writer.add_expert_weights_scale(tree["scale"])
+    writer.add_expert_weights_norm(True)
+    writer.add_expert_gating_func(_library().ExpertGatingFuncType.SIGMOID)
 
 
 def _add_tokenizer(writer: Any, bundle: Bundle) -> None:

@@ -51,6 +51,11 @@ class Completion:
     stopped: bool
     tops: list[tuple[tuple[int, float], ...]] = field(default_factory=list)
 
+    @property
+    def drawn(self) -> list[bool]:
+        """Which of the ids the model drew: all of them."""
+        return [True] * len(self.ids)
+
 
 class Engine:
     """Runs requests through a model, up to `rows` at a time, each of up to `length` tokens with its prompt.
@@ -243,7 +248,8 @@ class Engine:
         ]
         tokens = torch.tensor(read, device=cache.lengths.device)
         if tokens.shape[1] == 1:
-            return self._sample(self._model(tokens, cache=cache.slice(0, n))[:, -1], self._live)
+            here = cache if n == cache.rows else cache.slice(0, n)  # a view of each layer costs as much as a small op
+            return self._sample(self._model(tokens, cache=here)[:, -1], self._live)
         before = cache.lengths[:n].clone()
         counts = torch.tensor([1 + len(guess) for guess in guesses], device=tokens.device)
         hidden = self._model(tokens, cache=cache.slice(0, n, counts))

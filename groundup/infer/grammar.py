@@ -34,14 +34,16 @@ class Grammars:
     ) -> None:
         self._table, self._encode, self._special, self._end = table, encode, special, end
 
-    def json(self, schema: Mapping[str, Any] = ANY_OBJECT) -> "Grammar":
-        """JSON that the schema admits, without white space between its parts.
+    def json(self, schema: Mapping[str, Any] = ANY_OBJECT, spaced: bool = False) -> "Grammar":
+        """JSON that the schema admits, without white space between its parts, or `spaced` as Python writes it.
 
         Raises ConfigError for a schema that is none, or that uses what llguidance does not know.
         """
         from llguidance import LLMatcher
 
         options: Any = {"whitespace_flexible": False}
+        if spaced:
+            options |= {"item_separator": ", ", "key_separator": ": "}
         return self._grammar(LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=options), "schema")
 
     def regex(self, pattern: str) -> "Grammar":

@@ -130,7 +130,8 @@ class _Plain(torch.autograd.Function):
         hidden, later = sight.hidden, None
         if hidden is None:
             later = torch.ones(BLOCK, BLOCK, dtype=torch.bool, device=q.device).triu_(1)
-        q, k, v = ((x.contiguous().view(B * H, T, d)) for x in (q * d**-0.5, k, v))
+        scaled = torch.mul(q, d**-0.5, out=q.new_empty(q.shape))
+        q, k, v = ((x.contiguous().view(B * H, T, d)) for x in (scaled, k, v))
         out = torch.empty(B, T, H, d, dtype=q.dtype, device=q.device)
         kept = []
         for start in range(0, T, BLOCK):
@@ -178,6 +179,7 @@ class Attention(nn.Module):
     def __init__(self, dim: int, heads: int, kv_heads: int, head_dim: int, qk_norm: bool, eps: float) -> None:
         super().__init__()
         self.head_dim = head_dim
+        self.attend = attend  # where ranks share the tokens of a row, another takes its place
         self.q_proj = nn.Linear(dim, heads * head_dim, bias=False)
         self.k_proj = nn.Linear(dim, kv_heads * head_dim, bias=False)
         self.v_proj = nn.Linear(dim, kv_heads * head_dim, bias=False)
@@ -193,7 +195,7 @@ class Attention(nn.Module):
         q, k = rotate(self.q_norm(q), *turn), rotate(self.k_norm(k), *turn)
         if memory is not None:
             k, v = remember(memory, k, v, sight)
-        out: Tensor = self.o_proj(attend(q, k, v, sight))
+        out: Tensor = self.o_proj(self.attend(q, k, v, sight))
         return out
 
 

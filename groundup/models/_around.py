@@ -1,5 +1,7 @@
 """A model around another: all it does the other does, until a subclass says what more there is."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ class Around(Model):
 
     def __init__(self, body: Model) -> None:
         super().__init__()
-        self.config, self.body = body.config, body
+        self.config, self.body, self.softcap = body.config, body, body.softcap
 
     @property
     def embedding(self) -> nn.Embedding:
@@ -40,9 +42,13 @@ class Around(Model):
         """The body's."""
         return self.body.memory(rows, length, dtype)
 
-    def attention_flops(self, length: int) -> float:
+    def after_step(self, mesh: Any) -> None:
         """The body's."""
-        return self.body.attention_flops(length)
+        self.body.after_step(mesh)
+
+    def flops_per_token(self, length: int) -> float:
+        """The body's."""
+        return self.body.flops_per_token(length)
 
     def roles(self) -> dict[str, Role]:
         """The body's."""

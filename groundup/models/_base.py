@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from groundup.config import Component
 from groundup.errors import ConfigError, UnsupportedError
 from groundup.layers.cache import Cache
-from groundup.layers.head import log_probs
+from groundup.layers.head import capped, log_probs
 
-Split = Literal["column", "row", "vocab", "expert"]
+Split = Literal["column", "row", "vocab", "expert", "inner"]
+"""By output, by input, by token id, by expert; or whole on every rank, each of which uses it on its split part."""
 Role = Literal["matrix", "embedding", "head", "vector"]
 
 
@@ -77,12 +78,14 @@ class Stock:
     fixed: Mapping[str, tuple[Any, ...]]
     """Its field -> the values under which both compute the same; the first is what it has when nothing is said."""
     defaults: Mapping[str, Any]
-    """Its field -> its value when nothing is said; a field that is not here must be said."""
+    """Its field -> its value when nothing is said; a field of ours that is not here must be said."""
     prefix: str
     turned: tuple[str, ...] = ()
     """Patterns of our names of matrices that it holds as `(in, out)`."""
     ignored: tuple[str, ...] = ()
     """Patterns of tensors in old files that hold no weights."""
+    grouped: tuple[str, ...] = ()
+    """Patterns of our names of tensors with a matrix for each expert: `a.b` is `a.0.b.weight`, `a.1.b.weight` ..."""
 
 
 @dataclass
@@ -119,6 +122,8 @@ class Model(nn.Module):
 
     config: ModelConfig
     lm_head: nn.Linear | None
+    softcap: float = 0.0
+    """What logits are held within, ±, by a hyperbolic tangent; 0: nothing."""
 
     @property
     @abstractmethod
@@ -157,7 +162,7 @@ class Model(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """`(..., D)` to `(..., V)`."""
-        return nn.functional.linear(hidden, self.head_weight)
+        return capped(nn.functional.linear(hidden, self.head_weight), self.softcap)
 
     def score(
         self,
@@ -192,7 +197,7 @@ class Model(nn.Module):
             raise UnsupportedError(
                 f"{type(self).__name__} cannot score {', '.join(unknown)}; ask for entropy, or for nothing"
             )
-        return Scores(*log_probs(hidden, self.head_weight, targets, "entropy" in ask, weights))
+        return Scores(*log_probs(hidden, self.head_weight, targets, "entropy" in ask, weights, self.softcap))
 
     def new_cache(self, rows: int, length: int, dtype: torch.dtype | None = None) -> Cache:
         """An empty memory on the model's device, in `dtype` (that of the weights unless given)."""

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from groundup.errors import ConfigError
+from groundup.errors import ConfigError, UnsupportedError
 from groundup.layers.divergence import divergence
 from groundup.models._around import Around
 from groundup.models._base import Model, Scores
@@ -17,13 +17,15 @@ class Taught(Around):
     def __init__(self, body: Model, teacher: Model, reverse: bool = False) -> None:
         """With `reverse` the divergence is that from the teacher as the student sees it.
 
-        Raises ConfigError for a teacher of another vocabulary.
+        Raises ConfigError for a teacher of another vocabulary, UnsupportedError where either caps its logits.
         """
         super().__init__(body)
         if teacher.vocab_size != body.vocab_size:
             raise ConfigError(
                 f"the teacher has {teacher.vocab_size} tokens and the model {body.vocab_size}; use its own"
             )
+        if teacher.softcap or body.softcap:
+            raise UnsupportedError("distilling compares logits as they are; set model.softcap=0 in student and teacher")
         self._reverse = reverse
         self._teacher = (teacher.eval().requires_grad_(False),)  # in a tuple, torch does not see it
 

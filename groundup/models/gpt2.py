@@ -70,6 +70,7 @@ class Gpt2Attention(nn.Module):
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.head_dim = dim // heads
+        self.attend = attend
         self.c_attn = nn.Linear(dim, 3 * dim)
         self.c_proj = nn.Linear(dim, dim)
 
@@ -78,7 +79,7 @@ class Gpt2Attention(nn.Module):
         q, k, v = (split_heads(part, self.head_dim) for part in self.c_attn(x).chunk(3, -1))
         if memory is not None:
             k, v = remember(memory, k, v, sight)
-        out: Tensor = self.c_proj(attend(q, k, v, sight))
+        out: Tensor = self.c_proj(self.attend(q, k, v, sight))
         return out
 
 

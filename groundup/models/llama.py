@@ -184,5 +184,5 @@ class LlamaModel(Model):
         factor = 0.0 if self.config.residual_init == "zero" else (2 * self.config.layers) ** -0.5
         with torch.no_grad():
             for name, weight in self.named_parameters():
-                if name.endswith(("o_proj.weight", "down_proj.weight")):
+                if name.removesuffix(".weight").endswith(("o_proj", "down_proj")):
                     weight.mul_(factor)

@@ -21,6 +21,7 @@ class Qwen3(Llama):
 class Qwen3Model(LlamaModel):
     """A LlamaModel whose attention normalises queries and keys."""
 
+    shards: ClassVar = {**LlamaModel.shards, "layers.*.self_attn.[qk]_norm": "inner"}
     exports: ClassVar = {"huggingface": "Qwen3ForCausalLM", "gguf": "qwen3", "onnx": "text-generation"}
     stock: ClassVar = Stock(
         model_type="qwen3",

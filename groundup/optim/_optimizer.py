@@ -6,13 +6,14 @@ is torch's own all the same.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from groundup.errors import StoreError
+from groundup.mesh import local, spread_like
 from groundup.models._base import Role
 
 Named = Sequence[tuple[str, nn.Parameter]]
@@ -21,6 +22,10 @@ State = dict[str, Tensor]
 
 class Rule(ABC):
     """How some parameters move, at one peak learning rate."""
+
+    elementwise: ClassVar[bool] = False
+    """Whether each number moves by itself: of tensors that are spread over ranks, `move` is then given what this rank
+    holds. Else they come as they are, and `mesh.by_whole` shares the work on whole ones."""
 
     def __init__(self, members: Named, lr: float) -> None:
         self.members, self.lr = dict(members), lr
@@ -41,8 +46,14 @@ class Rule(ABC):
         for name in ready.keys() - self.state.keys():
             self.state[name] = self.fresh(ready[name])
         if ready:
-            gradients = [parameter.grad for parameter in ready.values() if parameter.grad is not None]
-            self.move(list(ready.values()), gradients, [self.state[name] for name in ready], self.lr * scale)
+            here = local if self.elementwise else _as_it_is
+            gradients = [here(parameter.grad) for parameter in ready.values() if parameter.grad is not None]
+            states = [{key: here(value) for key, value in self.state[name].items()} for name in ready]
+            self.move([here(parameter) for parameter in ready.values()], gradients, states, self.lr * scale)
+
+
+def _as_it_is(value: Tensor) -> Tensor:
+    return value
 
 
 class Optimizer:
@@ -57,6 +68,10 @@ class Optimizer:
             for rule in self.rules:
                 rule.step(scale)
         self.zero_grad()
+
+    def names(self) -> list[str]:
+        """Of all that has a state of its own, or will have."""
+        return [name for rule in self.rules for name in rule.members]
 
     def zero_grad(self) -> None:
         """Drop every gradient and its memory."""
@@ -74,7 +89,7 @@ class Optimizer:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a copy of a state that `state_dict` gave.
+        """Take up a copy of a state that `state_dict` gave: whole tensors, or tensors spread over ranks in any way.
 
         Raises StoreError if it is not that of this model and optimizer.
         """
@@ -90,13 +105,15 @@ class Optimizer:
                     f"the saved optimizer state of {name!r} does not fit this model and optimizer; "
                     "it belongs to another recipe: start the stage anew"
                 )
-            found[name] = {key: value.detach().clone().to(like[key]) for key, value in own.items()}
+            found[name] = {key: spread_like(value, like[key]) for key, value in own.items()}
         for rule in self.rules:
             rule.state = {name: found[name] for name in rule.members if name in found}
 
 
 class AdamWRule(Rule):
     """AdamW (arXiv 1711.05101); fused: on 2 CPU cores 1.5 ms where the plain loop takes 7.5 (2 M parameters)."""
+
+    elementwise = True
 
     def __init__(self, members: Named, lr: float, betas: tuple[float, float], eps: float, decay: float = 0.0) -> None:
         super().__init__(members, lr)

@@ -2,10 +2,12 @@
 
 import math
 from collections import defaultdict
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from groundup.mesh import by_whole, local
 from groundup.optim._optimizer import Named, Rule, State
 
 # Polar Express: the best odd quintic for each of five Newton-Schulz iterations (arXiv 2505.16932), at the settings of
@@ -30,7 +32,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    norm = torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True, dtype=torch.float32)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True, dtype=wide)
     x = x / (norm * SAFETY + 1e-7).to(x.dtype)
     for a, b, c in QUINTICS:
         gram = x @ x.mT
@@ -40,7 +43,11 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
 
 class MuonRule(Rule):
-    """Momentum whose every step is made orthogonal, for matrices (..., rows, columns)."""
+    """Momentum whose every step is made orthogonal, for matrices (..., rows, columns).
+
+    Matrices that are spread over ranks are made whole for the iteration, each on one rank, and spread again: all ranks
+    work, each on its share of the matrices, and the step is that of one process.
+    """
 
     def __init__(
         self, members: Named, lr: float, momentum: float, nesterov: bool, decay: float, iterate_in: torch.dtype
@@ -52,19 +59,36 @@ class MuonRule(Rule):
         """The running mean of the gradient."""
         return {"mean": torch.zeros_like(parameter)}
 
+    def refined(self, made: Tensor, parameters: list[Tensor], states: list[State], ratio: float) -> Tensor:
+        """Against what parameters of one shape move: the orthogonal matrices `(n, ...)`, or what a kin makes of them.
+
+        `ratio` is the learning rate over the length of a move along `made`.
+        """
+        return made
+
     def move(self, parameters: list[Tensor], gradients: list[Tensor], states: list[State], lr: float) -> None:
-        """Matrices of one shape go through the iteration together."""
-        means = [state["mean"] for state in states]
+        """Matrices of one shape, spread in one way, go through the iteration together."""
+        whole, parameters = parameters, [local(parameter) for parameter in parameters]
+        gradients, means = [local(each) for each in gradients], [local(state["mean"]) for state in states]
         torch._foreach_lerp_(means, gradients, 1 - self._momentum)
         if self._nesterov:
             torch._foreach_lerp_(gradients, means, self._momentum)
         ahead = gradients if self._nesterov else means
         torch._foreach_mul_(parameters, 1 - lr * self._decay)
-        by_shape: dict[torch.Size, list[int]] = defaultdict(list)
-        for index, parameter in enumerate(parameters):
-            by_shape[parameter.shape].append(index)
-        for shape, same in by_shape.items():
+        alike: dict[Any, list[int]] = defaultdict(list)
+        for index, parameter in enumerate(whole):
+            alike[parameter.shape, getattr(parameter, "placements", None)].append(index)
+        for (shape, _), same in alike.items():
             batch = torch.stack([ahead[index] for index in same]).to(self._dtype)
-            made = orthogonal(batch.flatten(0, -3)).to(parameters[same[0]].dtype).view(batch.shape)
-            reach = lr * math.sqrt(max(1.0, shape[-2] / shape[-1]))
+            made = by_whole(_orthogonal_stack, batch, whole[same[0]]).to(parameters[same[0]].dtype)
+            stretch = math.sqrt(max(1.0, shape[-2] / shape[-1]))
+            reach = lr * stretch
+            made = self.refined(
+                made, [parameters[index] for index in same], [states[index] for index in same], 1 / stretch
+            )
             torch._foreach_add_([parameters[index] for index in same], list(made.unbind()), alpha=-reach)
+
+
+def _orthogonal_stack(batch: Tensor) -> Tensor:
+    """`orthogonal` of matrices under any number of leading dimensions."""
+    return orthogonal(batch.flatten(0, -3)).view(batch.shape)

@@ -10,6 +10,7 @@ from pydantic import Field
 from groundup.optim._base import OptimizerConfig
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from groundup.models._base import Role
@@ -27,7 +28,7 @@ class Muon(OptimizerConfig):
     momentum: float = Field(0.95, ge=0, lt=1)
     nesterov: bool = True
     decay: float = Field(0.1, ge=0, description="weight decay of hidden matrices, per step and unit of rate")
-    iterate_in: Literal["bf16", "fp32"] = Field(
+    iterate_in: Literal["bf16", "fp32", "fp64"] = Field(
         "bf16", description="arithmetic of the orthogonalization; fp32 where the CPU has no fast bf16"
     )
     embed_lr: float = Field(0.03, gt=0, description="peak learning rate of embeddings (AdamW)")
@@ -38,13 +39,16 @@ class Muon(OptimizerConfig):
 
     def build(self, model: nn.Module, roles: Mapping[str, Role]) -> Optimizer:
         """See `OptimizerConfig.build`."""
-        import torch
-
         from groundup.optim._optimizer import AdamWRule, Optimizer, claim
         from groundup.optim._orthogonal import MuonRule
 
         own = claim(model, roles)
         rates: dict[Role, float] = {"embedding": self.embed_lr, "head": self.head_lr, "vector": self.vector_lr}
-        dtype = torch.bfloat16 if self.iterate_in == "bf16" else torch.float32
-        matrices = MuonRule(own["matrix"], self.lr, self.momentum, self.nesterov, self.decay, dtype)
+        matrices = MuonRule(own["matrix"], self.lr, self.momentum, self.nesterov, self.decay, self.dtype())
         return Optimizer([matrices, *(AdamWRule(own[role], lr, self.betas, self.eps) for role, lr in rates.items())])
+
+    def dtype(self) -> torch.dtype:
+        """That of `iterate_in`."""
+        import torch
+
+        return {"bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}[self.iterate_in]

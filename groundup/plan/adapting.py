@@ -16,7 +16,15 @@ REPLY_TOKENS = 2 * 200 * 64
 """Of the answers to held-out questions, before and after, at most."""
 
 RATE, ADAPTER_RATE = 1e-4, 1e-3
-RATES = {"likelihood": 3e-4, "distill": 3e-4, "orpo": 3e-4, "classify": 3e-4, "reward": 3e-4}
+RATES = {
+    "likelihood": 3e-4,
+    "distill": 3e-4,
+    "gkd": 3e-4,
+    "regress": 3e-4,
+    "orpo": 3e-4,
+    "classify": 3e-4,
+    "reward": 3e-4,
+}
 """Peak learning rates of AdamW: of methods that are not named, of adapters; then those of methods (docs/diary.md)."""
 
 
@@ -26,7 +34,7 @@ def adapting_settings(objective: str, adapter: str) -> Tree:
     Rates were looked for on a model of 1.2 M parameters and 982 pairs (docs/diary.md).
     """
     rate = ADAPTER_RATE if adapter != "none" else RATES.get(objective, RATE)
-    drawn = {"rows": 64, "epochs": 1} if objective in ("policy", "gspo", "ppo") else {"rows": 8}
+    drawn = {"rows": 64, "epochs": 1} if objective in ("policy", "gspo", "ppo", "gkd") else {"rows": 8}
     return {**drawn, "optim": {"name": "adamw", "lr": rate, "decay": 0.0}}
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from groundup.config import Tree, leaves, merge, origins
 from groundup.errors import ConfigError, ResourceError
 from groundup.models._base import ModelConfig
+from groundup.plan.fit import SECTIONS, fitted
 from groundup.plan.machine import Machine, probe
-from groundup.plan.memory import training_bytes
+from groundup.plan.memory import stage_bytes, training_bytes
 from groundup.plan.quality import expected_bits, relative_loss
 from groundup.plan.shape import WIDTHS, Cost, CostOf, batch_rows, context, measure_cost, vocabulary
 from groundup.plan.stages import exams_that_fit, stage_seconds
@@ -137,6 +138,8 @@ def plan(
         )
     planner = _Planner(wanted, set(leaves(user)), machine or probe(runs), text, cost)
     chosen = planner.choose() if frozen is None else {}
+    if frozen is None:
+        chosen = merge(chosen, planner.fit(Recipe.from_tree(merge(merge(defaults, chosen), user))))
     tree = Recipe.from_tree(merge(merge(defaults, chosen), user)).tree()
     return planner.forecast(Recipe.from_tree(tree), origins(tree, [(PLANNER, chosen), *layers]))
 
@@ -157,8 +160,9 @@ class _Planner:
     def choose(self) -> Tree:
         """The settings that the planner fills in: those of the width with the lowest forecast loss."""
         tree: Tree = {"precision": self._machine.precision}
-        if self._machine.precision == "fp32" and self._wanted.train.optim.name == "muon":
-            tree["train"] = {"optim": {"name": "muon", "iterate_in": "fp32"}}
+        optimizer = self._wanted.train.optim
+        if self._machine.precision == "fp32" and "iterate_in" in type(optimizer).model_fields:
+            tree["train"] = {"optim": {"name": optimizer.name, "iterate_in": "fp32"}}
         if self._wanted.minutes is None:
             return tree
         width = self._guess()
@@ -172,13 +176,18 @@ class _Planner:
         self._tokens_at(width)
         config = self._config(width)
         rows = batch_rows(self._tokens_at(width), config.length)
-        train: Tree = {"rows": rows}
-        if (micro := self._micro_rows(config, self._vocab(width), rows)) < rows:
-            train["micro_rows"] = micro
-        chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": train}
+        chosen: Tree = {"model": {"name": config.name, **config.tree()}, "train": {"rows": rows}}
         if "vocab_size" in type(self._wanted.tokenizer).model_fields:
             chosen["tokenizer"] = {"name": self._wanted.tokenizer.name, "vocab_size": self._vocab(width)}
         return merge(merge(merge(tree, self._sizes), self._exams(self._per_token(width))), chosen)
+
+    def fit(self, recipe: Recipe) -> Tree:
+        """Micros, recompute and, at the last, precision under which every stage fits in memory."""
+        kinds = [recipe.precision]
+        if "precision" not in self._pinned and recipe.precision == "fp32" and self._machine.matmul.get("bf16"):
+            kinds.append("bf16")
+        room = int(MOST_MEMORY * self._machine.memory)
+        return fitted(recipe, self._vocab_of(recipe), room, self._machine.device, self._pinned, kinds)
 
     def forecast(self, recipe: Recipe, origin: Mapping[str, str]) -> Forecast:
         """What a resolved recipe will cost and give."""
@@ -192,12 +201,14 @@ class _Planner:
         if recipe.train.steps is not None:
             tokens = max(1, recipe.train.steps) * recipe.train.rows * config.length
         unique = self._text.bytes / bytes_per_token(vocab)
-        micro = recipe.train.micro_rows or recipe.train.rows
-        memory = training_bytes(config, vocab, micro, recipe.precision, recipe.train.optim.name)
+        held = stage_bytes(recipe, vocab, self._machine.device)
+        memory = max(held.values(), default=0)
         if memory > self._machine.memory:
+            stage = max(held, key=lambda name: held[name])
             raise ResourceError(
-                f"this shape needs {memory / 1e9:.1f} GB and {self._machine.memory / 1e9:.1f} GB are free: "
-                "lower model.dim, model.layers or train.micro_rows, or close other programs"
+                f"{stage} of this shape needs {memory / 1e9:.1f} GB and {self._machine.memory / 1e9:.1f} GB are free: "
+                f"lower model.dim, model.layers or {SECTIONS[stage]}.micro_rows, set parallel.recompute=full, or close "
+                "other programs"
             )
         disk = int(4 * self._text.bytes + 8 * 4 * config.parameters_count(vocab) + 20e6)
         if disk > self._machine.disk:
@@ -250,18 +261,10 @@ class _Planner:
             tokens = self._tokens_at(width)
         except ResourceError:
             return float("inf")
-        if training_bytes(config, vocab, 1, self._machine.precision, "muon") > MOST_MEMORY * self._machine.memory:
+        smallest = training_bytes(config, vocab, 1, self._machine.precision, "muon", device=self._machine.device)
+        if smallest > MOST_MEMORY * self._machine.memory:
             return float("inf")
         return relative_loss(learned(config, vocab), tokens, unique)
-
-    def _micro_rows(self, config: ModelConfig, vocab: int, rows: int) -> int:
-        """Rows of a step that fit in memory at once: all of them, or a half, a quarter, an eighth ..."""
-        optimizer = self._wanted.train.optim.name
-        while rows % 2 == 0 and (
-            training_bytes(config, vocab, rows, self._machine.precision, optimizer) > MOST_MEMORY * self._machine.memory
-        ):
-            rows //= 2
-        return rows
 
     def _guess(self) -> int:
         """Where to measure first: as if a step reached two fifths of the matmul rate."""

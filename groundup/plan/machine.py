@@ -50,9 +50,9 @@ class Machine:
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def settle() -> None:
-    """Set this process up for long numeric work: a thread for each usable core."""
-    torch.set_num_threads(usable_cores())
+def settle(processes: int = 1) -> None:
+    """Set this process up for long numeric work: a thread for each usable core, shared by so many like it."""
+    torch.set_num_threads(max(1, usable_cores() // processes))
 
 
 def pick_device() -> str:
@@ -75,7 +75,7 @@ def probe(folder: Path) -> Machine:
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     return Machine(
         device=device,
-        device_name=torch.cuda.get_device_name() if device == "cuda" else _processor(),
+        device_name=torch.cuda.get_device_name() if device == "cuda" else processor(),
         cores=usable_cores(),
         memory=torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available,
         disk=shutil.disk_usage(there).free,
@@ -141,7 +141,8 @@ def _attention_seconds(device: str, dtype: torch.dtype) -> dict[str, float]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,24 +1,186 @@
-"""Peak memory of training, by formula."""
+"""Peak memory of a stage of training, by formula: weights, gradients, optimizer, activations, head, engine.
 
-from groundup.models._base import ModelConfig
+A step has three heights, and the highest counts:
 
-BYTES_PER_PARAMETER = {"muon": 4 + 4 + 4, "adamw": 4 + 4 + 8}
-"""Weights, gradients and optimizer state in float32; Muon keeps one moment of matrices, AdamW two."""
+    turn      all activations are there, and the backward pass begins with the head
+    end       all gradients are there, and the activations of the last block
+    step      all gradients, and what the optimizer works with
+
+`bench/memory.py` measures the same settings in processes of their own and prints one over the other.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from groundup.layers.head import CHUNK, KEEP_BYTES
+from groundup.models._base import Model, ModelConfig
+from groundup.plan.activations import Recompute, around_bytes, block_bytes, kept
+from groundup.recipe import Recipe, Training
 
 LIBRARIES = 450_000_000
 """Resident bytes of a process that has imported torch and Arrow and read a corpus (measured)."""
 
+STATE = {"muon": 4, "normuon": 4, "adamw": 8}
+"""Bytes of optimizer state for a hidden matrix's number; all else has AdamW's two moments."""
 
-def training_bytes(config: ModelConfig, vocab_size: int, rows: int, precision: str, optimizer: str) -> int:
-    """Bytes that a training step of `rows` rows holds at its peak.
+PROMPT_ROOM = 64
+"""Tokens that a roll-out's prompt takes at most (`stages/training.py`)."""
 
-    Activations: about 16 values of the model's width and the T² probabilities of each layer are kept for the backward
-    pass, and the probabilities over the vocabulary once.
-    """
-    half = 4 if precision == "fp32" else 2
-    length, tokens = config.length, rows * config.length
-    heads = getattr(config, "heads", 0)
-    kept = tokens * config.layers * (16 * config.dim + heads * length * 5 // 8) * half
-    head = min(tokens * vocab_size * half, 2**29)
-    state = config.parameters_count(vocab_size) * BYTES_PER_PARAMETER.get(optimizer, 16)
-    return LIBRARIES + state + int(1.2 * (kept + head))
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of a stage of training, by what they are."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    """Its state."""
+    casts: int
+    """Copies of the weights in the narrow precision, from the forward pass to the backward."""
+    activations: int
+    head: int
+    """Probabilities over the vocabulary that are kept, and the chunk of logits that is worked on."""
+    turn: int
+    """What the head's backward pass adds: its gradients."""
+    block: int
+    """Activations of one block made again, and what its backward pass works with."""
+    step: int
+    """What the optimizer works with."""
+
+    @property
+    def peak(self) -> int:
+        """The most that is held at once."""
+        turn = self.casts + self.activations + self.head + self.turn
+        return self.weights + self.optimizer + max(turn, self.gradients + max(self.block, self.step))
+
+
+def footprint(
+    config: ModelConfig,
+    vocab_size: int,
+    rows: int,
+    precision: str,
+    optimizer: str,
+    *,
+    recompute: Recompute = "none",
+    accumulate: int = 1,
+    device: str = "cpu",
+    length: int | None = None,
+) -> Footprint:
+    """What a step holds whose micros have `rows` rows (`accumulate` of them make the step), of `length` tokens each."""
+    length = length or config.length
+    shape = _shape(config, vocab_size)
+    model, tokens, narrow = shape.model, rows * length, precision != "fp32"
+    size, V, D = 2 if narrow else 4, vocab_size, config.dim
+    plain = device == "cpu"
+    blocks = blocks_of(model)
+    per_block = [block_bytes(block, D, length, size, plain, recompute) for block in blocks]
+    whole = [kept(block, length, size, plain) for block in blocks]
+    activations = tokens * (sum(per_block) + around_bytes(model, length, size))
+    logits = tokens * V * size
+    chunk = 4 * max(CHUNK, V)
+    again = max(whole) if recompute != "none" else 0.0
+    head_gradients = V * D * (4 + (4 if narrow else 0)) + tokens * D * size
+    casts = 2 * shape.multiplied if narrow else 0  # recompute lets go of them before the backward pass
+    summed = 4 * shape.parameters if accumulate > 1 else 0  # of the micros before
+    return Footprint(
+        weights=4 * shape.parameters,
+        gradients=4 * shape.parameters,
+        optimizer=STATE.get(optimizer, 8) * shape.matrices + 8 * (shape.parameters - shape.matrices),
+        casts=casts if recompute == "none" else 0,
+        activations=int(activations),
+        head=int((logits if logits <= KEEP_BYTES else 0) + 2 * chunk),
+        turn=int(max(head_gradients + summed + tokens * again, 0 if recompute == "none" else casts)),
+        block=int(tokens * max(whole)),
+        step=shape.muon_work(narrow) if optimizer.endswith("muon") else 0,
+    )
+
+
+def training_bytes(config: ModelConfig, vocab_size: int, rows: int, precision: str, optimizer: str, **how: Any) -> int:
+    """Resident bytes of a process at the peak of `footprint`, its libraries among them."""
+    return LIBRARIES + footprint(config, vocab_size, rows, precision, optimizer, **how).peak
+
+
+def engine_bytes(config: ModelConfig, vocab_size: int, rows: int, length: int, precision: str) -> int:
+    """What generating holds beside the weights: the memory of `rows` rows, a narrow copy of the model, logits."""
+    shape, narrow = _shape(config, vocab_size), precision != "fp32"
+    size = 2 if narrow else 4
+    with torch.device("meta"):
+        memory = sum(part.numel() for layer in shape.model.memory(1, length, torch.float32) for part in layer)
+    return int(rows * memory * size + (size * shape.parameters if narrow else 0) + 2 * rows * vocab_size * 4)
+
+
+def stage_bytes(recipe: Recipe, vocab_size: int, device: str = "cpu") -> dict[str, int]:
+    """Peak bytes of each stage that trains."""
+    config = recipe.model
+    assert isinstance(config, ModelConfig)
+    found = {}
+    for name, settings in (("pretrain", recipe.train), ("sft", recipe.sft), ("grpo", recipe.grpo)):
+        if settings.steps != 0:
+            found[name] = LIBRARIES + _stage(recipe, settings, config, vocab_size, device)
+    return found
+
+
+def _stage(recipe: Recipe, settings: Training, config: ModelConfig, vocab_size: int, device: str) -> int:
+    micro = settings.micro_rows or settings.rows
+    room = getattr(settings, "max_tokens", None)
+    length = config.length if room is None else min(config.length, PROMPT_ROOM + room)
+    found = footprint(
+        config, vocab_size, micro, recipe.precision, settings.optim.name, length=length, device=device,
+        accumulate=settings.rows // micro, recompute=recipe.parallel.recompute,
+    )  # fmt: skip
+    average = found.weights if getattr(settings, "average", None) else 0
+    if room is None:
+        return found.peak + average
+    engine = engine_bytes(
+        config, vocab_size, getattr(settings, "drawn_rows", None) or settings.rows, length, recipe.precision
+    )
+    reference = found.weights if getattr(settings, "kl", 0) else 0
+    return found.peak + average + engine + reference  # the engine keeps its cache while the model learns
+
+
+def blocks_of(model: nn.Module) -> list[nn.Module]:
+    """The layers of a model, in order."""
+    return [block for child in model.children() if isinstance(child, nn.ModuleList) for block in child]
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Counts of a model's parameters."""
+
+    model: Model
+    parameters: int
+    matrices: int
+    """Of hidden matrices."""
+    multiplied: int
+    """That a matmul casts to the precision of its region: those of layers, not the head (it makes its own)."""
+    groups: dict[tuple[int, int], int]
+    """(rows, columns) -> how many matrices of that shape there are."""
+
+    def muon_work(self, narrow: bool) -> int:
+        """Bytes of Muon's iteration on the largest group of equal shapes: the batch, three of its kind, two squares."""
+        size, most = (2 if narrow else 4), 0
+        for (rows, columns), count in self.groups.items():
+            short = min(rows, columns)
+            iterating = size * (3 * rows * columns + 2 * short * short)
+            stacking = (4 + size) * rows * columns
+            most = max(most, count * max(iterating, stacking))
+        return most
+
+
+@lru_cache(maxsize=256)
+def _shape(config: ModelConfig, vocab_size: int) -> _Shape:
+    with torch.device("meta"):
+        model = config.module(vocab_size)
+    roles = model.roles()
+    groups: dict[tuple[int, int], int] = defaultdict(int)
+    for name, weight in model.named_parameters():
+        if roles[name] == "matrix":
+            *leading, rows, columns = weight.shape
+            groups[rows, columns] += int(torch.Size(leading).numel())
+    matrices = sum(rows * columns * count for (rows, columns), count in groups.items())
+    return _Shape(model, sum(weight.numel() for weight in model.parameters()), matrices, matrices, dict(groups))

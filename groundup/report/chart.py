@@ -111,12 +111,12 @@ def _axes(plane: _Plane, x_label: str, y_label: str) -> str:
     for value in plane.y_ticks:
         y = plane.y(value)
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{right}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_number(value)}</text>')
+        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{figures(value)}</text>')
     for value in ticks(plane.x_low, plane.x_high):
         if plane.x_low <= value <= plane.x_high:
             x = plane.x(value)
             parts.append(
-                f'<text class="tick" x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{_number(value)}</text>'
+                f'<text class="tick" x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{figures(value)}</text>'
             )
     parts.append(f'<text class="axis" x="{right}" y="{HEIGHT - 5}" text-anchor="end">{escape(x_label)}</text>')
     parts.append(f'<text class="axis" x="{LEFT}" y="{HEIGHT - 5}">{escape(y_label)}</text>')
@@ -150,11 +150,11 @@ def _end_values(plane: _Plane, lines: Sequence[Series]) -> str:
     parts, lowest = [], -LABEL_GAP * 1.0
     for y, x, number, value in sorted(ends):
         lowest = max(y, lowest + LABEL_GAP)
-        parts.append(f'<text class="end s{number}" x="{x + 6:.1f}" y="{lowest:.1f}">{_number(value)}</text>')
+        parts.append(f'<text class="end s{number}" x="{x + 6:.1f}" y="{lowest:.1f}">{figures(value)}</text>')
     return "".join(parts)
 
 
-def _number(value: float) -> str:
+def figures(value: float) -> str:
     """A value beside an axis, in six letters at most."""
     if value == 0:
         return "0"

@@ -7,11 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from groundup.report import lineage, results, units
 from groundup.report.chart import Series, chart
+from groundup.report.corpus import Cleaning, cleaning
 from groundup.report.gather import Row, Run, gather
 
 MOMENTS = 6  # of learning that the page quotes samples from
@@ -38,7 +39,6 @@ PLOTS = (
     Plot("Reinforcement (GRPO)", "mean reward of a step", [("grpo", "reward", "reward")], from_zero=True),
     Plot("Adapting", "loss", [("adapt", "loss", TRAINING), ("adapt_probe", "value", HELD_OUT)]),
 )  # fmt: skip
-LANGUAGES = 12  # that the page names, the most frequent first
 DENSE = 60  # points from which a line is noisy enough to be drawn with its trend; measurements now and then get dots
 
 
@@ -63,8 +63,9 @@ class Share:
 def page(run: Run) -> str:
     """The page as HTML text. Parts whose numbers are not there are left out."""
     parameters = results.parameters_of(run)
-    return _template().render(
+    return _template("page.html.jinja").render(
         run=run,
+        title=run.name,
         style=Markup(style()),
         headline=results.headline(run),
         story=results.story(run),
@@ -78,8 +79,22 @@ def page(run: Run) -> str:
         moments=moments(run.samples),
         shares=shares(run),
         inputs=inputs(run),
+        faults=[(stage, fault) for stage, facts in run.facts().items() for fault in facts.get("faults", [])],
+        cleaning=_cleaning(run),
         nodes=lineage.nodes(run),
         drawing=Markup(lineage.drawing(run)),
+        units=units,
+    )
+
+
+def corpus_page(name: str, facts: Mapping[str, Any], folder: Path) -> str:
+    """The page about a corpus that was built by itself: its facts, and examples out of its folder, as HTML text."""
+    kept, n_bytes = (facts[field] + facts[f"held_out_{field}"] for field in ("documents", "bytes"))
+    return _template("corpus_page.html.jinja").render(
+        title=name,
+        style=Markup(style()),
+        headline=f"{kept:,} documents, {units.size(n_bytes)} of text, out of {facts['funnel'][0]['documents']:,}.",
+        cleaning=cleaning(facts, folder),
         units=units,
     )
 
@@ -132,13 +147,6 @@ def inputs(run: Run) -> list[tuple[str, str]]:
         rows.append(("Learnt from", f"{documents:,} documents, {units.size(run.fact('corpus', 'bytes') or 0)}"))
     if held_out := run.fact("corpus", "held_out_documents"):
         rows.append(("Held out", f"{held_out:,} documents, {units.size(run.fact('corpus', 'held_out_bytes') or 0)}"))
-    removed: Mapping[str, int] = run.fact("corpus", "removed") or {}
-    removed_bytes: Mapping[str, int] = run.fact("corpus", "removed_bytes") or {}
-    for reason, n in sorted(removed.items(), key=lambda item: -item[1]):
-        size = f", {units.size(removed_bytes[reason])}" if removed_bytes.get(reason) else ""
-        rows.append((f"Removed: {reason.replace('_', ' ')}", f"{n:,}{size}"))
-    if languages := run.fact("corpus", "languages"):
-        rows.append(("Languages", ", ".join(f"{code} {n:,}" for code, n in list(languages.items())[:LANGUAGES])))
     if vocab_size := run.fact("tokenizer", "vocab_size"):
         rows.append(("Vocabulary", f"{vocab_size:,} tokens"))
     if ours := run.fact("tokenizer", "bytes_per_token"):
@@ -161,11 +169,23 @@ def series(rows: Sequence[Row], field: str, label: str) -> Series:
     return Series(label, x, y, trend=dense and field != "lr", dots=not dense)
 
 
+def _cleaning(run: Run) -> Cleaning | None:
+    """What became of the run's text; None before that is known."""
+    artifact = run.artifacts.get("corpus")
+    return cleaning(artifact.facts, artifact.path / "corpus") if artifact else None
+
+
 @cache
-def _template() -> Any:
+def _template(name: str) -> Any:
     # Strict: a name that the template misspells is a bug, not an empty place. Autoescape: texts come from anywhere.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_resource("page.html.jinja"))
+    environment = Environment(
+        loader=FunctionLoader(_resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def _resource(name: str) -> str:

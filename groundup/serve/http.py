@@ -15,10 +15,12 @@ from starlette.exceptions import HTTPException
 from groundup.dialogue import Dialogue
 from groundup.errors import GroundupError, nearest
 from groundup.infer.schedule import Request as Asked
+from groundup.serve.calls import converse
 from groundup.serve.guard import Guard, Limits
 from groundup.serve.replies import ChatShape, Choice, CompletionShape, Piece, as_event, as_json, embedding, usage
 from groundup.serve.served import Served
 from groundup.serve.telemetry import METRICS_TYPE, Telemetry
+from groundup.serve.toolbox import Toolbox
 from groundup.serve.wire import (
     ApiError,
     ChatRequest,
@@ -26,7 +28,9 @@ from groundup.serve.wire import (
     DetokenizeRequest,
     EmbeddingRequest,
     TokenizeRequest,
+    talk_of,
 )
+from groundup.tools._base import Tool
 
 T = TypeVar("T")
 
@@ -68,12 +72,13 @@ def create_app(
     limits: Limits | None = None,
     key: str | None = None,
     log: TextIO | None = None,
+    tools: Sequence[Tool] = (),
 ) -> FastAPI:
     """The application over `models`, by the names under which clients ask for them; each engine becomes the app's own.
 
     With `key` every route but `/health` needs it, those that are mounted later too. `app.state` has `models` (a mount
     may add to them), `limits`, `telemetry`, and whether there is a `page`. `log` gets a JSON line for each request,
-    without what people say.
+    without what people say. `tools` are those that a chat may ask the server to run.
     """
     limits, telemetry = limits or Limits(), Telemetry(log)
     served = {name: Served(name, dialogue, limits, telemetry) for name, dialogue in models.items()}
@@ -100,13 +105,13 @@ def create_app(
     app.state.page = False
     app.add_middleware(Guard, limits=limits, telemetry=telemetry, key=key)
     _add_errors(app)
-    _add_generation(app, served)
+    _add_generation(app, served, tools)
     _add_text(app, served)
     _add_insight(app, served, telemetry)
     return app
 
 
-def _add_generation(app: FastAPI, served: Mapping[str, Served]) -> None:
+def _add_generation(app: FastAPI, served: Mapping[str, Served], tools: Sequence[Tool]) -> None:
     """Chat and completion."""
 
     streams: dict[int | str, Any] = {200: {"content": {"text/event-stream": {}}, "description": "Whole, or a stream"}}
@@ -115,9 +120,11 @@ def _add_generation(app: FastAPI, served: Mapping[str, Served]) -> None:
     async def chat(request: Request, body: ChatRequest) -> Response:
         """The next message of a chat."""
         model = _find(served, body.model)
-        asked = await asyncio.to_thread(model.chat_requests, body)
+        box = Toolbox.of(body, tools)
+        asked = await asyncio.to_thread(model.chat_requests, body, box)
         shape = ChatShape(model.name, model.table, model.special, bool(body.logprobs))
-        return await _reply(request, body, model, asked, shape)
+        pieces = converse(model, asked, box) if box else model.pieces(asked)
+        return await _reply(request, body, _Tally(request, model, asked, body.n), pieces, len(asked), shape)
 
     @app.post("/v1/completions", response_class=Json, responses=streams)
     async def complete(request: Request, body: CompletionRequest) -> Response:
@@ -128,7 +135,8 @@ def _add_generation(app: FastAPI, served: Mapping[str, Served]) -> None:
         said = [prompt if isinstance(prompt, str) else decode(prompt) for prompt in body.prompts()]
         echoes = [text if body.echo else "" for text in said for _ in range(body.n)]
         shape = CompletionShape(model.name, model.table, model.special, body.logprobs is not None, echoes)
-        return await _reply(request, body, model, asked, shape)
+        tally = _Tally(request, model, asked, body.n)
+        return await _reply(request, body, tally, model.pieces(asked), len(asked), shape)
 
 
 def _add_text(app: FastAPI, served: Mapping[str, Served]) -> None:
@@ -154,7 +162,7 @@ def _add_text(app: FastAPI, served: Mapping[str, Served]) -> None:
         if body.prompt is not None:
             ids = await asyncio.to_thread(model.dialogue.chat.tokenizer.encode, body.prompt)
         else:
-            talk = tuple(message.message() for message in body.messages or ())
+            talk = talk_of(body.messages or ())
             ids = await asyncio.to_thread(model.dialogue.chat.prompt, talk)
         return Json({"tokens": ids, "count": len(ids), "max_model_len": model.length})
 
@@ -231,15 +239,15 @@ def _complaint(error: RequestValidationError) -> tuple[str | None, str]:
 async def _reply(
     request: Request,
     body: ChatRequest | CompletionRequest,
-    model: Served,
-    asked: Sequence[Asked],
+    tally: "_Tally",
+    replies: AsyncGenerator[Piece, None],
+    n: int,
     shape: ChatShape | CompletionShape,
 ) -> Response:
-    """Run the requests and answer, whole or as a stream; a client that goes away ends them."""
-    tally = _Tally(request, model, asked, body.n)
-    pieces = tally.counted(model.pieces(asked))
+    """Answer with `n` replies, whole or as a stream; a client that goes away ends them."""
+    pieces = tally.counted(replies)
     if not body.stream:
-        choices = await _unless_gone(request, _gather(pieces, len(asked)))
+        choices = await _unless_gone(request, _gather(pieces, n))
         return Json(shape.whole(choices, tally.usage()))
     try:  # an error before the first token still gets its own status
         first = await _unless_gone(request, anext(pieces))
@@ -249,7 +257,7 @@ async def _reply(
 
     async def stream() -> AsyncGenerator[bytes, None]:
         async with aclosing(pieces):
-            for chunk in shape.opening(len(asked)):
+            for chunk in shape.opening(n):
                 yield as_event(chunk)
             yield as_event(shape.chunk(first))
             try:

@@ -6,23 +6,50 @@ import secrets
 import struct
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from groundup.infer.engine import Event
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "tool_calls"]
 LEAST_LOGP = -9999.0  # what OpenAI writes for a token that cannot come: JSON has no infinity
 
 
 @dataclass(frozen=True)
+class Called:
+    """A call of a tool that the client runs; the arguments are JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+    def shape(self) -> dict[str, Any]:
+        """In OpenAI's shape."""
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A call that the server answered itself, as the model wrote it."""
+
+    call: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Piece:
-    """What one token added to one choice: `text` may be empty, and may hold back for a stop string or a character."""
+    """What one token added to one choice: `text` may be empty, and may hold back for a stop string or a character.
+
+    A token of a tool's call is not `spoken`: it is no part of the text.
+    """
 
     choice: int
     text: str
     event: Event | None
     finish: Finish | None
+    spoken: bool = True
+    call: Called | None = None
+    ran: Ran | None = None
 
 
 @dataclass
@@ -32,13 +59,17 @@ class Choice:
     text: str = ""
     events: list[Event] = field(default_factory=list)
     finish: Finish | None = None
+    call: Called | None = None
+    ran: list[Ran] = field(default_factory=list)
 
     def add(self, piece: Piece) -> None:
         """Append a piece."""
         self.text += piece.text
-        if piece.event is not None:
+        if piece.event is not None and piece.spoken:
             self.events.append(piece.event)
         self.finish = piece.finish or self.finish
+        self.call = piece.call or self.call
+        self.ran += [piece.ran] if piece.ran else []
 
 
 @dataclass(frozen=True)
@@ -70,7 +101,7 @@ class ChatShape:
         shaped = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": None},
+                "message": {"role": "assistant", **self._said(choice), "refusal": None},
                 "logprobs": self._content(choice.events),
                 "finish_reason": choice.finish,
             }
@@ -84,8 +115,13 @@ class ChatShape:
 
     def chunk(self, piece: Piece) -> dict[str, Any]:
         """One piece."""
-        delta = {"content": piece.text} if piece.text or piece.finish is None else {}
-        return self._chunk(piece.choice, delta, self._content([piece.event] if piece.event else []), piece.finish)
+        delta: dict[str, Any] = {"content": piece.text} if piece.text or piece.finish is None else {}
+        if piece.call is not None:
+            delta["tool_calls"] = [{"index": 0, **piece.call.shape()}]
+        if piece.ran is not None:
+            delta["tool_runs"] = [asdict(piece.ran)]
+        events = [piece.event] if piece.event and piece.spoken else []
+        return self._chunk(piece.choice, delta, self._content(events), piece.finish)
 
     def closing(self, usage: Mapping[str, Any]) -> dict[str, Any]:
         """The last chunk, where usage is asked for."""
@@ -94,6 +130,15 @@ class ChatShape:
     def _chunk(self, index: int, delta: Mapping[str, Any], logprobs: Any, finish: Finish | None) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return self._chunks.fields(choices=[choice])
+
+    def _said(self, choice: Choice) -> dict[str, Any]:
+        """The text, the call that the client is to answer, and those that were answered here."""
+        said: dict[str, Any] = {"content": choice.text}
+        if choice.call is not None:
+            said = {"content": choice.text or None, "tool_calls": [choice.call.shape()]}
+        if choice.ran:
+            said["tool_runs"] = [asdict(ran) for ran in choice.ran]
+        return said
 
     def _content(self, events: Sequence[Event]) -> dict[str, Any] | None:
         if not self._logprobs:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from groundup.corpus.conversation import with_tools
 from groundup.dialogue import Dialogue
 from groundup.errors import DataError
 from groundup.infer.embedding import embed
@@ -21,7 +22,8 @@ from groundup.infer.text import Detokenizer
 from groundup.serve.guard import Limits
 from groundup.serve.replies import Piece
 from groundup.serve.telemetry import Telemetry
-from groundup.serve.wire import ApiError, ChatRequest, CompletionRequest, Generation, Ids, ResponseFormat
+from groundup.serve.toolbox import Toolbox
+from groundup.serve.wire import ApiError, ChatRequest, CompletionRequest, Generation, Ids, ResponseFormat, talk_of
 from groundup.serve.worker import FullError, Worker
 from groundup.tokenizer.special import END_OF_TEXT, END_OF_TURN
 
@@ -60,18 +62,24 @@ class Served:
         card = {"id": self.name, "object": "model", "created": self.created, "owned_by": "groundup"}
         return {**card, "max_model_len": self.length}
 
-    def chat_requests(self, asked: ChatRequest) -> list[Request]:
+    def chat_requests(self, asked: ChatRequest, tools: Toolbox | None = None) -> list[Request]:
         """What the engine is asked, once for each choice. Raises ApiError, and ConfigError for an option."""
         if len(asked.messages) > self._limits.messages:
             message = f"the chat has {len(asked.messages)} messages; send at most {self._limits.messages}"
             raise ApiError(400, message, param="messages")
         most = self.length if asked.most_tokens() is None else asked.most_tokens()
         options = asked.options() | {"top": asked.top_logprobs or 0}
+        tools = tools or Toolbox()
+        talk = with_tools(talk_of(asked.messages), tools.definitions())
         try:
-            base = self.dialogue.request(asked.conversation(), max_tokens=most or 1, **options)
+            base = self.dialogue.request(talk, max_tokens=most or 1, tools=tools.may, **options)
         except DataError as error:
             raise ApiError(400, str(error), param="messages", code="context_length_exceeded") from None
-        return self._several(asked, [base])
+        if (forced := tools.forced()) is None:
+            return self._several(asked, [base])
+        prompt = [*base.prompt, self.dialogue.chat.call_id]
+        called = replace(base, prompt=prompt, max_tokens=min(base.max_tokens, self.length - len(prompt)))
+        return self._several(asked, [called], self._grammars.json(forced, spaced=True))
 
     def completion_requests(self, asked: CompletionRequest) -> list[Request]:
         """What the engine is asked, the choices of each prompt together. Raises as `chat_requests` does."""
@@ -88,20 +96,25 @@ class Served:
         tokenizer = self.dialogue.chat.tokenizer
         return [tokenizer.special[END_OF_TEXT], *tokenizer.encode(text)] if isinstance(text, str) else list(text)
 
-    async def pieces(self, requests: Sequence[Request]) -> AsyncGenerator[Piece, None]:
+    def deadline(self) -> float:
+        """When a reply that begins now is cut, by the clock of the event loop."""
+        return asyncio.get_running_loop().time() + self._limits.request_seconds
+
+    async def pieces(self, requests: Sequence[Request], until: float | None = None) -> AsyncGenerator[Piece, None]:
         """The replies as they come. Whoever stops listening must close the generator: that cancels what still runs.
 
-        A reply that takes too long is cut. Raises ApiError when the queue is full, or the engine fails.
+        A reply that is not done at `until` (else `deadline`) is cut. Raises ApiError when the queue is full, or the
+        engine fails.
         """
         inbox: asyncio.Queue[tuple[int, Event | Exception]] = asyncio.Queue()
-        texts = [Detokenizer(self.table, request.stop_strings) for request in requests]
+        voices = [_Voice(self.table, request, self.dialogue.chat.call_id) for request in requests]
         clock = _Clock(self._telemetry, self.name, len(requests))
         try:
             job = self._worker.submit(requests, lambda number, event: inbox.put_nowait((number, event)))
         except FullError as error:
             raise self._full(error.seconds) from None
         left = set(range(len(requests)))
-        late = asyncio.get_running_loop().time() + self._limits.request_seconds
+        late = self.deadline() if until is None else until
         try:
             while left:
                 try:
@@ -111,19 +124,19 @@ class Served:
                     if not clock.any_token:
                         raise self._full(30) from None
                     for number in sorted(left):
-                        yield Piece(number, texts[number].close(), None, "length")
+                        yield Piece(number, voices[number].close(), None, "length")
                     return
                 if isinstance(event, Exception):
                     self._telemetry.failure(event)
                     raise ApiError(500, f"the engine failed ({type(event).__name__}); the server's log says more")
                 clock.token(number)
-                text = texts[number].add(event.token)
+                text, spoken = voices[number].add(event.token)
                 if event.done:
                     left.discard(number)
-                    text += texts[number].close()
-                    yield Piece(number, text, event, "stop" if event.stopped else "length")
+                    text += voices[number].close()
+                    yield Piece(number, text, event, "stop" if event.stopped else "length", spoken)
                 else:
-                    yield Piece(number, text, event, None)
+                    yield Piece(number, text, event, None, spoken)
         finally:
             if left:
                 self._worker.cancel(job)
@@ -146,12 +159,12 @@ class Served:
         except FullError as error:
             raise self._full(error.seconds) from None
 
-    def _several(self, asked: Generation, bases: Sequence[Request]) -> list[Request]:
+    def _several(self, asked: Generation, bases: Sequence[Request], grammar: Grammar | None = None) -> list[Request]:
         """Each request `n` times, each with a seed and a grammar of its own. Raises ApiError."""
         if len(bases) * asked.n > MOST_REQUESTS:
             raise ApiError(400, f"{len(bases) * asked.n} replies in one request; ask for at most {MOST_REQUESTS}")
         seed = secrets.randbits(48) if asked.seed is None else asked.seed
-        grammar = self._grammar(asked.response_format)
+        grammar = grammar or self._grammar(asked.response_format)
         requests = []
         for index, base in enumerate(base for base in bases for _ in range(asked.n)):
             own = Random(f"{seed} {index}").getrandbits(48)
@@ -183,6 +196,25 @@ class Served:
 
 def _embed(engine: Engine, texts: Sequence[Sequence[int]]) -> Tensor:
     return embed(engine.model, texts)
+
+
+class _Voice:
+    """The text of one reply; silent from where the call of a tool begins."""
+
+    def __init__(self, table: Sequence[bytes], request: Request, mark: int) -> None:
+        self._text, self._mark = Detokenizer(table, request.stop_strings), mark
+        self._silent = request.prompt[-1] == mark
+
+    def add(self, token: int) -> tuple[str, bool]:
+        """The text that became certain with this token, and whether the token is part of the text."""
+        if self._silent:
+            return "", False
+        self._silent = token == self._mark
+        return (self._text.close(), False) if self._silent else (self._text.add(token), True)
+
+    def close(self) -> str:
+        """The rest, once there are no more tokens."""
+        return "" if self._silent else self._text.close()
 
 
 class _Clock:

@@ -1,20 +1,21 @@
 """What goes over the wire, in OpenAI's shapes: requests as they are checked, and errors.
 
 Fields of OpenAI's API that change nothing here (`user`, `store`, `metadata` ...) are passed over. Those that would
-change the reply and cannot be had (`tools`, pictures, sound) are refused by name.
+change the reply and cannot be had (pictures, sound, several calls in one message) are refused by name.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from groundup.corpus.conversation import ROLES, Conversation, Message
+from groundup.corpus.conversation import Conversation, parse_messages
 
 MOST_CHOICES = 16
 MOST_TOP_LOGPROBS = 20  # OpenAI's limit
 MOST_STOPS = 4  # OpenAI's limit
+MOST_TOOLS = 128  # OpenAI's limit
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -53,17 +54,83 @@ class Part(Wire):
     text: str
 
 
+class FunctionCall(Wire):
+    """What a call calls, and the text of its arguments."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class ToolCall(Wire):
+    """The call of a tool in a message of the assistant."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
 class ChatMessage(Wire):
-    """One message of a chat."""
+    """One message of a chat. The assistant's may end with one call of a tool."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
+    tool_calls: list[ToolCall] | None = Field(None, max_length=1)
+    tool_call_id: str | None = None
 
-    def message(self) -> Message:
-        """As the house knows it: the content as one text."""
+    def plain(self) -> dict[str, Any]:
+        """As `corpus.conversation.parse_messages` reads it: the content as one text."""
         parts = self.content if isinstance(self.content, list) else []
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in parts)
-        return Message(ROLES[self.role], text)
+        return {"role": self.role, "content": text, "tool_calls": [call.model_dump() for call in self.tool_calls or ()]}
+
+
+def talk_of(messages: Sequence[ChatMessage]) -> Conversation:
+    """The messages as the house knows them. Raises DataError for a call that is none."""
+    return parse_messages([message.plain() for message in messages])
+
+
+class FunctionDefinition(Wire):
+    """A tool of the client's."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _is_a_schema(self) -> "FunctionDefinition":
+        given = self.parameters or {}
+        known, needed = given.get("properties", {}), given.get("required", [])
+        if not isinstance(known, dict) or not all(isinstance(value, dict) for value in known.values()):
+            raise ValueError("properties of parameters must be an object of objects")
+        if not isinstance(needed, list) or not all(isinstance(name, str) for name in needed):
+            raise ValueError("required of parameters must be a list of names")
+        return self
+
+
+class ToolAsked(Wire):
+    """A tool that the model may call: a function of the client's, or by its name one that the server runs."""
+
+    type: str = Field(max_length=64)
+    function: FunctionDefinition | None = None
+
+    @model_validator(mode="after")
+    def _has_what_it_names(self) -> "ToolAsked":
+        if (self.type == "function") != (self.function is not None):
+            raise ValueError("a tool is of the type function, with a function, or of the name of a built-in one")
+        return self
+
+
+class NamedFunction(Wire):
+    """The name of a function."""
+
+    name: str
+
+
+class NamedTool(Wire):
+    """The tool that must be called."""
+
+    type: Literal["function"]
+    function: NamedFunction
 
 
 class JsonSchema(Wire):
@@ -141,7 +208,8 @@ class ChatRequest(Generation):
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MOST_TOP_LOGPROBS)
-    tools: list[Any] | None = Field(None, max_length=0, description="not supported: must be empty")
+    tools: list[ToolAsked] | None = Field(None, max_length=MOST_TOOLS)
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     functions: list[Any] | None = Field(None, max_length=0, description="not supported: must be empty")
 
     @model_validator(mode="after")
@@ -150,9 +218,11 @@ class ChatRequest(Generation):
             raise ValueError("top_logprobs needs logprobs=true")
         return self
 
-    def conversation(self) -> Conversation:
-        """The messages as the house knows them."""
-        return tuple(message.message() for message in self.messages)
+    @model_validator(mode="after")
+    def _speaks_or_calls(self) -> "ChatRequest":
+        if self.tools and self.response_format is not None and self.response_format.type != "text":
+            raise ValueError("response_format together with tools is not supported; leave out one of them")
+        return self
 
     def most_tokens(self) -> int | None:
         """The longest reply asked for."""

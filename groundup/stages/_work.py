@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from groundup.events import Events
+from groundup.mesh import Mesh
 from groundup.recipe import Recipe
 from groundup.store import Artifact, Draft, Store
 
@@ -67,6 +68,10 @@ class Work:
     device: str
     rate: float
     """FLOP/s of a matrix product on this machine: what MFU is a share of; 0.0 where it was not measured."""
+    mesh: Mesh = field(default_factory=Mesh)
+    """The ranks that make this stage together, not yet arranged."""
+    alone: bool = False
+    """Whether one rank makes it, however many there are."""
 
     def path(self, stage: str) -> Path:
         """The folder of an artifact that this stage needs."""
@@ -83,3 +88,10 @@ class Work:
         rows = self.store.journal(self.name, self.fingerprint)
         begun = max((place for place, row in enumerate(rows) if row.get("event") == "begun"), default=0)
         return [row for row in rows[begun:] if row.get("event") == event]
+
+
+class Following(Work):
+    """The work of a rank that is not the first: it does its part, and writes nothing down."""
+
+    def note(self, **entry: Any) -> None:
+        """The first rank does it."""

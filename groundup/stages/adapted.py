@@ -9,10 +9,12 @@ from groundup.stages._given import batched, chat_of, opened, with_head
 from groundup.stages._measure import scored
 from groundup.stages._work import Work
 from groundup.stages.adapt import REPLIES
+from groundup.stages.answers import answer_facts, checked
 from groundup.stages.classes import class_facts
 from groundup.stages.examples import Examples, adapting, asked, read_examples
 from groundup.stages.incoming import WEIGHTS, held_out_texts
 from groundup.stages.judge import Judge
+from groundup.stages.numbers import number_facts
 from groundup.stages.reinforce import Judged
 from groundup.stages.training import autocast_dtype, build_model
 
@@ -47,6 +49,9 @@ def evaluate(work: Work) -> None:
         folds = work.needs["folds"].facts["tasks"] if "folds" in work.needs else {}
         work.draft.facts["tasks"] = {**class_facts(work, found), **folds}
         return
+    if found.wanted == "numbers":
+        work.draft.facts["tasks"] = number_facts(work, found)
+        return
     if work.needs["adapt"].facts["outputs"]:
         work.draft.facts["tasks"] = reward_facts(work, pairs, found)
         return
@@ -61,10 +66,15 @@ def evaluate(work: Work) -> None:
         facts["tasks"] |= style_facts(was, now, found)
     if questions and "reward" in work.needs:
         facts["tasks"] |= judged_facts(work, was, now)
+    said = [(question, [reply.message]) for question, reply in zip(questions, now, strict=True)]
+    if (answers := checked(adapting(recipe), found)) is not None:
+        told, answered = answer_facts(work, before, after, questions, answers, chat)
+        facts["tasks"] |= told
+        said = [(question, each.messages) for question, each in answered] or said
     facts["conversation"] = [
-        {"role": message.role, "content": message.content}
-        for question, reply in list(zip(questions, now, strict=True))[:SHOWN]
-        for message in (question[-1], reply.message)
+        {"role": message.role, "content": message.content + message.call}
+        for question, messages in said[:SHOWN]
+        for message in (question[-1], *messages)
     ]
 
 
@@ -113,6 +123,7 @@ def reward_facts(work: Work, pairs: Sequence[Pair], found: Examples) -> dict[str
     """How often a reward model tells the better reply of a held-out pair; beside it what length and words tell."""
     import numpy as np
 
+    from groundup.eval.interval import bootstrap
     from groundup.eval.words import available
     from groundup.train.checkpoint import load_weights
 
@@ -125,8 +136,10 @@ def reward_facts(work: Work, pairs: Sequence[Pair], found: Examples) -> dict[str
         return pooled[..., 0]
 
     about = "Pairs whose better reply has the higher reward; by how much, in nats."
-    facts = {"held-out pairs by reward": _told(_leads(work, pairs, rewards), about)}
+    ours = _leads(work, pairs, rewards)
+    facts = {"held-out pairs by reward": _told(ours, about)}
     longer = np.array([float(len(_text(pair.chosen)) - len(_text(pair.rejected))) for pair in pairs])
+    longer[np.isnan(ours)] = np.nan  # the same pairs: those that fit
     facts["held-out pairs by length"] = _told(longer, "Pairs whose better reply is the longer one; in characters.")
     if available():
         judge = _words(found)
@@ -134,7 +147,11 @@ def reward_facts(work: Work, pairs: Sequence[Pair], found: Examples) -> dict[str
             judge.log_odds([_text(getattr(pair, side)) for pair in pairs], CHOSEN) for side in (CHOSEN, REJECTED)
         )
         told = "The same by a bag of words that learned from the same pairs (TF-IDF, logistic regression)."
-        facts["held-out pairs by words"] = _told(better - other, told)
+        words = np.where(np.isnan(ours), np.nan, better - other)
+        facts["held-out pairs by words"] = _told(words, told)
+        both = ~np.isnan(ours)
+        ahead = (ours[both] > 0).astype(float) - (words[both] > 0)
+        facts["held-out pairs by reward"]["ahead_of_words"] = bootstrap(ahead).facts()
     return facts
 
 
@@ -173,7 +190,10 @@ def judged_facts(work: Work, was: "Sequence[Reply]", now: "Sequence[Reply]") -> 
 
     judge = Judge(work, chat_of(work))
     before, after = (judge([(reply.prompt, reply.ids) for reply in each]) for each in (was, now))
-    drawn = [Judged(reply.ids, reply.logps, reply.ending is Ending.STOPPED, 0.0) for reply in now]
+    drawn = [
+        Judged(each.ids, each.logps, [True] * len(each.ids), (each.message,), each.ending is Ending.STOPPED, 0.0)
+        for each in now
+    ]
     batch = lay_out([reply.prompt for reply in now], drawn, 0 * after)
     assert batch.old_logp is not None
     ahead = batch.old_logp - scored(work, opened(work), batch).logp.cpu()
@@ -203,16 +223,22 @@ def replies(work: Work, model: "Model", questions: Sequence[Conversation]) -> "l
 
 
 def _told(leads: "ndarray", about: str) -> dict[str, Any]:
-    """The share of pairs that are told right (a tie is wrong), and by how much."""
+    """The share of pairs that are told right (a tie is wrong), and by how much; NaN is a pair that was not told."""
+    import numpy as np
+
     from groundup.eval.interval import bootstrap, wilson
 
+    leads = leads[~np.isnan(leads)]
     right = wilson(int((leads > 0).sum()), len(leads))
     score = {"score": right.value, "low": right.low, "high": right.high, "chance": 0.5}
     return {"about": about, **score, "n": len(leads), "unit": "pairs", "margin": bootstrap(leads).facts()}
 
 
 def _leads(work: Work, pairs: Sequence[Pair], value: "Callable[[Batch], Tensor]") -> "ndarray":
-    """(P,) by how much the better reply of each pair that fits is ahead in `value`, which gives (B, S) of a batch."""
+    """(P,) by how much the better reply of each pair is ahead in `value`, which gives (B, S) of a batch.
+
+    NaN where a pair does not fit in the context.
+    """
     import numpy as np
 
     from groundup.tokenizer.special import PAD
@@ -223,7 +249,9 @@ def _leads(work: Work, pairs: Sequence[Pair], value: "Callable[[Batch], Tensor]"
     rows = PackedPreferences(pair_units(pairs, chat), REPLIES * context, context, chat.tokenizer.special[PAD])
     size = adapting(work.recipe).micro_rows or adapting(work.recipe).rows
     here = (batch.to(work.device) for batch in batched(rows, size))
-    return np.concatenate([lead(value(batch), batch).double().cpu().numpy() for batch in here])
+    found = np.full(len(pairs), np.nan)
+    found[rows.order] = np.concatenate([lead(value(batch), batch).double().cpu().numpy() for batch in here])
+    return found
 
 
 def _words(found: Examples) -> "Words":

@@ -44,7 +44,9 @@ def grpo(work: Work) -> None:
         return
     chat, task = Chat(load(work.path("tokenizer"))), Arithmetic()
     room = min(model.config.length, PROMPT_ROOM + settings.max_tokens)
-    engine = Engine(model, rows=settings.rows, length=room, dtype=autocast_dtype(recipe.precision))
+    engine = Engine(
+        model, rows=settings.drawn_rows or settings.rows, length=room, dtype=autocast_dtype(recipe.precision)
+    )
 
     def complete(prompts: list[list[int]], seeds: list[int]) -> list[Any]:
         engine.refresh(model)

@@ -1,8 +1,11 @@
-"""The model's own replies, judged by a reward model: roll-outs for PPO, GRPO and their kin, and the best of n."""
+"""The model's own replies and their worth: roll-outs for PPO, GRPO and their kin, and the best of n.
+
+A reward model judges them, or the examples' own answers do (`adapt.answers`), or both. Calls of tools are run.
+"""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,8 @@ from groundup.errors import DataError
 from groundup.stages._given import chat_of, opened
 from groundup.stages._measure import scored
 from groundup.stages._work import Work
-from groundup.stages.examples import SPLITS, Split, adapting, read_examples
+from groundup.stages.answers import Answers, checked
+from groundup.stages.examples import SPLITS, Examples, Split, adapting, objective_of, read_examples
 from groundup.stages.judge import Judge
 from groundup.stages.training import autocast_dtype
 
@@ -30,37 +34,43 @@ ROWS = 128
 
 @dataclass(frozen=True)
 class Judged:
-    """One reply that the model drew, with what the reward model says of it."""
+    """One reply: what the model drew and what tools said between, and what the reward model says of it, if one does."""
 
     ids: Sequence[int]
     logps: Sequence[float]
+    drawn: Sequence[bool]
+    messages: Sequence[Message]
     stopped: bool
     reward: float
 
 
 class Drawer:
-    """Draws replies from a model as it is when asked, and has them judged."""
+    """Draws replies from a model as it is when asked, runs the tools that they call, and has them judged."""
 
-    def __init__(self, work: Work, model: "Model", chat: "Chat", judge: Judge, rows: int) -> None:
+    def __init__(self, work: Work, model: "Model", chat: "Chat", judge: Judge | None, rows: int) -> None:
+        from groundup.dialogue import Dialogue
+        from groundup.dialogue.assist import Assistant, open_tools
         from groundup.infer.engine import Engine
 
-        self._chat, self._judge = chat, judge
-        self._most = adapting(work.recipe).rollouts.max_tokens
+        settings = adapting(work.recipe)
+        self._chat, self._judge, self._most = chat, judge, settings.rollouts.max_tokens
         self.engine = Engine(model, rows=rows, length=model.config.length, dtype=autocast_dtype(work.recipe.precision))
+        self._assistant = Assistant(Dialogue(self.engine, chat), open_tools(settings.tools))
+        self._stop = chat.stop_ids_with_tools if settings.tools else chat.stop_ids
 
     def __call__(self, prompts: Sequence[list[int]], seeds: Sequence[int]) -> list[Judged]:
         """A reply to each prompt, drawn at temperature 1 with its seed."""
         from groundup.infer.schedule import Request
 
-        requests = [
-            Request(prompt=prompt, max_tokens=self._most, temperature=1.0, stop=self._chat.stop_ids, seed=seed)
+        said = self._assistant.run([
+            Request(prompt=prompt, max_tokens=self._most, temperature=1.0, stop=self._stop, seed=seed)
             for prompt, seed in zip(prompts, seeds, strict=True)
-        ]
-        drawn = self.engine.complete(requests)
-        rewards = self._judge([(prompt, done.ids) for prompt, done in zip(prompts, drawn, strict=True)])
+        ])  # fmt: skip
+        replies = [(prompt, each.ids) for prompt, each in zip(prompts, said, strict=True)]
+        rewards = self._judge(replies) if self._judge is not None else [0.0] * len(said)
         return [
-            Judged(done.ids, done.logps, done.stopped, float(reward))
-            for done, reward in zip(drawn, rewards, strict=True)
+            Judged(each.ids, each.logps, each.drawn, each.messages, each.stopped, float(reward))
+            for each, reward in zip(said, rewards, strict=True)
         ]
 
     def fitting(self, questions: Sequence[Conversation]) -> list[Conversation]:
@@ -75,7 +85,7 @@ class Drawer:
 
 
 def rollouts(
-    work: Work, model: "Model", chat: "Chat", first: "Model", questions: Sequence[Conversation], seed: int, rows: int
+    work: Work, model: "Model", chat: "Chat", first: "Model", found: Examples, seed: int, rows: int
 ) -> "Rollouts[Conversation]":
     """Phases of replies of the live model; `first` is the one that it must not leave too far behind.
 
@@ -83,29 +93,35 @@ def rollouts(
     """
     from groundup.train.feeds.rollouts import Rollouts
 
-    settings = adapting(work.recipe)
-    drawer = Drawer(work, model, chat, Judge(work, chat), settings.rows * settings.rollouts.steps)
+    settings, objective = adapting(work.recipe), objective_of(work.recipe)
+    judge = Judge(work, chat) if settings.reward is not None else None
+    speaker = getattr(model, "body", model)
+    drawer = Drawer(work, speaker, chat, judge, settings.rows * settings.rollouts.steps)
 
     def complete(prompts: list[list[int]], seeds: list[int]) -> list[Judged]:
-        drawer.engine.refresh(model)
+        drawer.engine.refresh(speaker)
         return drawer(prompts, seeds)
 
-    def reward(question: Conversation, answer: Any) -> float:
-        return float(answer.reward)
-
-    valued = "value" in getattr(settings.objective, "asks", ())
+    valued = "value" in objective.asks
+    held = valued or judge is not None or bool(getattr(objective, "kl", 0.0))
     return Rollouts(
-        drawer.fitting(questions),
+        drawer.fitting(found.formed("train")),
         chat.prompt,
         complete,
-        reward,
+        partial(_worth, checked(settings, found)),
         prompts=max(1, settings.rows * settings.rollouts.steps // settings.rollouts.group),
         group=settings.rollouts.group,
         rows=rows,
         seed=seed,
-        reference=lambda batch: scored(work, first, batch).logp,
+        reference=(lambda batch: scored(work, first, batch).logp) if held else None,
         weigh=partial(_weighed, work, model, rows) if valued else None,
     )
+
+
+def _worth(answers: Answers | None, question: Conversation, reply: Any) -> float:
+    """What a reply is worth: what the reward model says, and 1 where it is the right answer."""
+    right = answers is not None and reply.stopped and answers.right(question, reply.messages)
+    return float(reply.reward) + right
 
 
 def replies(work: Work) -> None:
@@ -113,8 +129,9 @@ def replies(work: Work) -> None:
     from groundup.train.feeds._order import seed_of
 
     settings, found, chat = adapting(work.recipe), read_examples(work.recipe), chat_of(work)
-    n, seed = settings.best_of or 1, work.recipe.seed + settings.seed
-    drawer = Drawer(work, opened(work), chat, Judge(work, chat), ROWS)
+    n, seed, answers = settings.best_of or 1, work.recipe.seed + settings.seed, checked(settings, found)
+    judge = Judge(work, chat) if settings.reward is not None else None
+    drawer = Drawer(work, opened(work), chat, judge, ROWS)
     for split in SPLITS:
         asked = drawer.fitting(found.formed(split))
         rewards, lines, together = [], [], max(1, ROWS // n)
@@ -125,10 +142,10 @@ def replies(work: Work) -> None:
                 drawn = drawer([chat.prompt(question) for question in part for _ in range(n)], seeds)
                 for place, question in enumerate(part):
                     own = drawn[place * n : (place + 1) * n]
-                    best = max(own, key=lambda each: each.reward)
-                    rewards.append((own[0].reward, best.reward))
-                    said, _ = chat.parse(best.ids)
-                    lines.append([{"role": each.role, "content": each.content} for each in (*question, said)])
+                    worth = [_worth(answers, question, each) for each in own]
+                    best = max(range(n), key=worth.__getitem__)
+                    rewards.append((worth[0], worth[best]))
+                    lines.append([asdict(each) for each in (*question, *own[best].messages)])
                 bar.advance(len(part))
         (work.draft.path / f"{split}.json").write_text(json.dumps(lines), encoding="utf-8")
         one, best_of = (sum(column) / len(rewards) for column in zip(*rewards, strict=True))
@@ -138,7 +155,7 @@ def replies(work: Work) -> None:
 def best_replies(folder: Path, split: Split) -> list[Conversation]:
     """The conversations that `replies` left."""
     talks = json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
-    return [tuple(Message(each["role"], each["content"]) for each in talk) for talk in talks]
+    return [tuple(Message(**each) for each in talk) for talk in talks]
 
 
 def _weighed(work: Work, model: "Model", rows: int, batch: "Batch", rewards: "ndarray") -> "Batch":

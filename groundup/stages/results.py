@@ -105,7 +105,8 @@ def chosen(store: "Store", stage: str | None) -> "Artifact":
         raise StoreError(f"run {store.name!r}: {what}; `groundup run {store.name}` goes on")
     found = current[stage or done[0]]
     if outputs := found.facts.get("outputs"):
-        what = "is a reward model" if outputs == ["reward"] else f"tells {', '.join(outputs)} apart"
+        kinds = {"reward": "is a reward model", "number": "gives texts a number"}
+        what = kinds.get(outputs[0]) or f"tells {', '.join(outputs)} apart"
         raise UnsupportedError(
             f"run {store.name!r} {what} and makes no replies; `groundup show {store.name}` has its figures, and a "
             f"reward model judges those of another run: `groundup finetune RUN --method ppo --reward {store.name}`"

@@ -9,6 +9,7 @@ from groundup.stages.incoming import imported
 
 if TYPE_CHECKING:
     from groundup.corpus.document import Document
+    from groundup.tokenizer._bulk import Ids
 
 
 def corpus(work: Work) -> None:
@@ -60,7 +61,7 @@ def tokens(work: Work) -> None:
         texts = (document.text for document in documents(work, "train") if document.source == label)
         with work.events.task(f"tokens of {label}", unit="documents") as bar:
 
-            def ids(texts: Iterator[str] = texts, bar: Any = bar) -> Iterator[list[int]]:
+            def ids(texts: Iterator[str] = texts, bar: Any = bar) -> "Iterator[Ids]":
                 for found in learned.encode_stream(texts):
                     bar.advance(1)
                     yield found

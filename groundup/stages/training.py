@@ -1,26 +1,32 @@
 """Ids to a model that answers: the stages pretrain and sft, and the one way in which all stages train."""
 
+import gc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from groundup.errors import ConfigError
 from groundup.stages._measure import measured
+from groundup.stages._memory import enduring, offloaded
+from groundup.stages._together import Together, together
 from groundup.stages._work import Work
 from groundup.stages.conversations import Split, talks
 from groundup.stages.incoming import imported
+from groundup.stages.look import looker, scores_seen
+from groundup.stages.mixing import curriculum, mixture_facts
 from groundup.stages.text import documents
 
 if TYPE_CHECKING:
-    from groundup.models._base import Model
-    from groundup.recipe import Recipe, Training
+    from groundup.models._base import Model, Role
+    from groundup.recipe import Pretrain, Training
     from groundup.store import Artifact
     from groundup.tokenizer.chat import Chat
     from groundup.tokens.conversations import PackedConversations
     from groundup.train.drive import Driven, Probe
     from groundup.train.feeds._base import Feed
     from groundup.train.objectives._base import Objective
+    from groundup.train.saving import Keep
     from groundup.train.schedule import Schedule
     from groundup.train.trainer import Trainer
 
@@ -39,7 +45,6 @@ def pretrain(work: Work) -> None:
     """Next-token prediction on the user's text."""
     from groundup.corpus.crew import usable_cores
     from groundup.corpus.sources._base import open_specs
-    from groundup.tokens.mixture import Mixture
     from groundup.tokens.pack import Packed
     from groundup.tokens.shard import Shard
     from groundup.train.feeds.documents import Documents
@@ -62,9 +67,10 @@ def pretrain(work: Work) -> None:
         )
         for each in opened
     ]
-    weights = _weights(recipe, [each.weight for each in opened], [rows.rows for rows in packed])
-    mixture = Mixture(packed, weights, seed=stage_seed(work))
-    feed = Documents(mixture, micro_rows(recipe.train))
+    weights = {each.label: each.weight for each in opened}
+    mixture = curriculum(recipe.data.mix, recipe.train, weights, packed, stage_seed(work))
+    start_rows = _start_rows(recipe.train, length)
+    feed = Documents(mixture, micro_rows(recipe.train), start_length=recipe.train.start_length, start_rows=start_rows)
     driven = train_stage(
         work, recipe.train, model, feed, Likelihood(), start=_finished_before(work), glimpse=_glimpse(work, model)
     )
@@ -73,29 +79,19 @@ def pretrain(work: Work) -> None:
         "device": f"{usable_cores()} CPU cores" if work.device == "cpu" else work.device,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "epochs": driven.tokens / (sum(rows.rows for rows in packed) * length),
-        "mixture": {
-            each.label: {
-                "share": share,
-                "tokens": round(share * driven.tokens),
-                "epochs": share * driven.tokens / max(1, rows.rows * length),
-            }
-            for each, rows, share in zip(opened, packed, mixture.shares, strict=True)
-        },
+        **mixture_facts(recipe.data.mix, mixture, list(weights), driven.tokens, length),
     }
 
 
-def _weights(recipe: "Recipe", weights: list[float], rows: list[int]) -> list[float]:
-    """What each source counts in the mixture. Raises ConfigError for limits that cannot be kept."""
-    from groundup.recipe import Mix
-    from groundup.tokens.mixture import mixed
-
-    mix, sized = recipe.data.mix, [weight * count for weight, count in zip(weights, rows, strict=True)]
-    if mix == Mix():
-        return sized
-    if mix.epochs and not recipe.train.steps:
-        raise ConfigError("data.mix.epochs: a timed run does not know its epochs beforehand; set train.steps")
-    needed = (recipe.train.steps or 1) * recipe.train.rows
-    return mixed(sized, rows, needed, temperature=mix.temperature, most=mix.most, epochs=mix.epochs)
+def _start_rows(settings: "Pretrain", length: int) -> int:
+    """Rows that come in rows of `train.start_length`. Raises ConfigError where that is no divisor of the context."""
+    if settings.start_length is None:
+        return 0
+    if length % settings.start_length:
+        raise ConfigError(
+            f"train.start_length={settings.start_length} does not divide model.length={length}; choose a divisor"
+        )
+    return (settings.start_steps or 0) * settings.rows
 
 
 def carry_over(work: Work, model: "Model") -> None:
@@ -213,19 +209,21 @@ def train_stage(
     `micros` are the batches of one step, where they are not rows / micro_rows. `start` is a finished artifact of the
     same stage that is taken up before its decay.
     """
-    from groundup.train import checkpoint
-    from groundup.train.drive import Keep, drive
+    from groundup.optim._average import take_up
+    from groundup.train.drive import drive
+    from groundup.train.watch import Watch
 
-    keep = Keep(work.scratch / "train", settings.save_seconds, settings.save_steps)
-    if not any(keep.folder.glob("step-*")):
+    keep, safety, flops = _keep(work, settings), work.recipe.safety, model.flops_per_token(model.config.length)
+    if not keep.storage().names():
         work.note(event="begun")  # what an attempt decided that left no checkpoint binds no one
-    trainer = _trainer(work, settings, model, feed, objective, micros or settings.rows // micro_rows(settings))
-    if start is not None and not keep.folder.exists():
-        state = checkpoint.load(start.path / "before_decay", work.events)
-        if state is not None:
-            step = state["trainer"]["done"]
-            checkpoint.save(keep.folder, step, state)
-            work.events.notice(f"{work.name}: taken up before its decay, at step {step:,}")
+    if start is not None and work.mesh.first and not keep.folder.exists():
+        _take_up(work, keep, start)
+    ranks = together(work, settings, model, feed, micros or settings.rows // micro_rows(settings))
+    trainer = _trainer(work, settings, ranks, model.roles(), feed, objective)
+    seen = looker(work, settings, model, autocast_dtype(work.recipe.precision), glimpse)
+    if probe is not None:
+        probe.look = ranks.looking(probe.look)
+    gc.freeze()  # what is there now outlives the stage: the collector need not go through it again and again
     driven = drive(
         trainer,
         stage=work.name,
@@ -235,45 +233,109 @@ def train_stage(
         progress=work.events,
         probe=probe,
         extra=extra,
-        glimpse=glimpse,
-        flops_per_token=model.flops_per_token(model.config.length),
-        rate=work.rate,
+        glimpse=ranks.looking(seen) if seen is not None else None,
+        flops_per_token=flops,
+        rate=work.rate * work.mesh.world,
+        watch=Watch(safety.spike, safety.window, safety.rollbacks, work.recipe.precision),
+        stall_seconds=safety.stall_seconds,
     )
-    digest = checkpoint.save_weights(model, work.draft.path / WEIGHTS)
-    if keep.before_decay.exists():
-        keep.before_decay.rename(work.draft.path / "before_decay")
+    take_up(trainer.optimizer)
+    _leave(work, keep, ranks, driven, flops)
+    work.draft.facts |= scores_seen(work)
+    return driven
+
+
+def _leave(work: Work, keep: "Keep", ranks: Together, driven: "Driven", flops: float) -> None:
+    """Put the weights and the states that are kept into the draft, and the facts that all stages of training share."""
+    from groundup.train import checkpoint
+
+    digest = checkpoint.save_weights(ranks.model, work.draft.path / WEIGHTS, ranks.mesh)
+    if work.mesh.first:
+        _leave_states(work, keep)
     speed = driven.tokens / max(driven.seconds, 1e-9)
     work.draft.facts |= {
         "steps": driven.steps,
         "tokens": driven.tokens,
         "seconds": driven.seconds,
         "tokens_per_second": speed,
-        "mfu": speed * model.flops_per_token(model.config.length) / work.rate if work.rate else None,
+        "mfu": speed * flops / (work.rate * work.mesh.world) if work.rate else None,
         "loss": driven.last.get("loss"),
         "weights_sha256": digest,
+        "faults": _faults(work.noted("fault")),
+        **({"replicas": driven.replicas} if work.mesh.world > 1 else {}),
     }
-    return driven
+
+
+def _faults(noted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What went wrong in a stage and what was done, once each: what a kill made it live through again is the same."""
+    rows = [{key: row[key] for key in ("step", "kind", "text")} for row in noted]
+    return [row for place, row in enumerate(rows) if row not in rows[:place]]
+
+
+def _keep(work: Work, settings: "Training") -> "Keep":
+    """Where and how often the stage is saved."""
+    from groundup.train.saving import Keep
+
+    safety = work.recipe.safety
+    to = f"{safety.to.rstrip('/')}/{work.store.name}/{work.scratch.name}" if safety.to else None
+    return Keep(work.scratch / "train", settings.save_seconds, settings.save_steps, safety.keep, safety.milestones, to)
+
+
+def _take_up(work: Work, keep: "Keep", start: "Artifact") -> None:
+    """Begin with the state of a finished artifact before its decay."""
+    from groundup.train import checkpoint
+
+    state = checkpoint.load(start.path / "before_decay", work.events)
+    if state is not None:
+        step = state["trainer"]["done"]
+        checkpoint.save(keep.folder, step, state)
+        work.events.notice(f"{work.name}: taken up before its decay, at step {step:,}")
+
+
+def _leave_states(work: Work, keep: "Keep") -> None:
+    """Put the checkpoints that are kept for good beside the weights; elsewhere they stay, and the others go."""
+    from groundup.train.storage import Local, step_of
+
+    if keep.before_decay.exists():
+        keep.before_decay.rename(work.draft.path / "before_decay")
+    storage = keep.storage()
+    for name in storage.names():
+        if keep.milestones is None or step_of(name) % keep.milestones:
+            storage.remove(name)
+        elif isinstance(storage, Local):
+            (work.draft.path / "milestones").mkdir(exist_ok=True)
+            (storage.folder / name).rename(work.draft.path / "milestones" / name)
 
 
 def _trainer(
-    work: Work, settings: "Training", model: "Model", feed: "Feed", objective: "Objective", micros: int
+    work: Work,
+    settings: "Training",
+    ranks: Together,
+    roles: "Mapping[str, Role]",
+    feed: "Feed",
+    objective: "Objective",
 ) -> "Trainer":
     """A trainer as the settings of the stage say."""
+    from groundup.optim._average import averaged
     from groundup.optim._base import OptimizerConfig
-    from groundup.train.precision import Precision
+    from groundup.train.precision import Precision, repeat_to_the_bit
     from groundup.train.trainer import Trainer
 
     assert isinstance(settings.optim, OptimizerConfig)
+    if work.recipe.deterministic:
+        repeat_to_the_bit()
     return Trainer(
-        model,
+        ranks.model,
         feed,
         objective,
-        settings.optim.build(model, model.roles()),
+        averaged(offloaded(work, settings.optim.build(ranks.model, roles)), getattr(settings, "average", None) or 0.0),
         _schedule(work, settings),
         precision=Precision(work.recipe.precision, work.device),
-        accumulate=micros,
+        accumulate=ranks.micros,
         clip=settings.clip,
         seed=stage_seed(work),
+        mesh=ranks.mesh,
+        backward=enduring(work, ranks.backward),
     )
 
 
@@ -287,6 +349,8 @@ def _schedule(work: Work, settings: "Training") -> "Schedule":
         seconds = max(min(seconds, most), LEAST_SECONDS)
     for row in work.noted("shortened"):
         seconds = min(seconds or row["seconds"], row["seconds"])
+    knots = [knot for row in work.noted("knots") for knot in row["knots"]]
+    seconds, knots = work.mesh.agree((seconds, knots))
     return schedule(
         settings.schedule,
         warmup=settings.warmup,
@@ -294,7 +358,7 @@ def _schedule(work: Work, settings: "Training") -> "Schedule":
         floor=settings.floor,
         steps=settings.steps,
         seconds=seconds,
-        knots=[knot for row in work.noted("knots") for knot in row["knots"]],
+        knots=knots,
     )
 
 

@@ -8,13 +8,16 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from groundup.config import Component
 from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
+from groundup.tokenizer._bulk import Bulk, Ids, open_bulk
 from groundup.tokenizer.special import END_OF_TEXT, END_OF_TURN, PAD, SPECIAL, TEMPLATE
 
 if TYPE_CHECKING:
@@ -70,17 +73,35 @@ class Tokenizer:
                 result[owner] += self._bytewise(piece) if isinstance(piece, bytes) else encoding.ids
         return result
 
-    def encode_stream(self, texts: Iterable[str]) -> Iterator[list[int]]:
-        """The ids of each text, in order, in bounded memory: texts are read as their ids are asked for."""
+    def encode_stream(self, texts: Iterable[str]) -> Iterator[Ids]:
+        """The ids of each text as an array, in order, in bounded memory: for whole corpora.
+
+        The ids are those of `encode`. Texts are read as their ids are asked for.
+        """
+        if self._bulk is None:
+            yield from self._stream(texts)
+            return
+        for text in texts:
+            try:
+                yield self._bulk.encode(text)
+            except UnicodeEncodeError:  # a lone surrogate
+                yield np.asarray(self.encode(text), dtype=np.uint32)
+
+    @cached_property
+    def _bulk(self) -> Bulk | None:
+        return open_bulk(self._backend)
+
+    def _stream(self, texts: Iterable[str]) -> Iterator[Ids]:
+        """`encode_stream` by the canonical library, on all cores."""
         batch: list[str] = []
         held = 0
         for text in texts:
             batch.append(text)
             held += len(text)
             if held >= BATCH_CHARACTERS:
-                yield from self.encode_batch(batch)
+                yield from (np.asarray(ids, dtype=np.uint32) for ids in self.encode_batch(batch))
                 batch, held = [], 0
-        yield from self.encode_batch(batch)
+        yield from (np.asarray(ids, dtype=np.uint32) for ids in self.encode_batch(batch))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids. Special ids are passed over; bytes that are no text come as U+FFFD."""

@@ -1,35 +1,19 @@
 """What BPE and WordPiece share: where a token may not cross, and the sample of text that they learn from."""
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from groundup.errors import DataError
 from groundup.events import SILENT, Bar
 from groundup.tokenizer._base import TokenizerConfig, pieces
+from groundup.tokenizer.patterns import PATTERNS, Pattern
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
-
-Pattern = Literal["qwen2", "gpt-2", "llama3"]
-
-# Where a token may not cross, each in its publisher's own words: openai/gpt-2 src/encoder.py, and the tokenizer.json
-# of Qwen2 and of Llama 3. They differ in digits (qwen2: one by one, llama3: up to three, gpt-2: any run), in capital
-# contractions, and in whether punctuation takes the line's end along.
-PATTERNS: Mapping[Pattern, str] = {
-    "qwen2": (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-        r"\s+(?!\S)|\s+"
-    ),
-    "gpt-2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    "llama3": (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-        r"\s+(?!\S)|\s+"
-    ),
-}
 
 
 class Subwords(TokenizerConfig):
@@ -48,11 +32,12 @@ def pre_tokenizer(pattern: Pattern) -> "PreTokenizer":
     return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def sample(texts: Iterable[str], limit_bytes: int, bar: Bar = SILENT) -> list[str]:
+def sample(texts: Iterable[str], limit_bytes: int, bar: Bar = SILENT) -> Iterator[str]:
     """Pieces of the texts, at most `limit_bytes` as UTF-8 together, drawn evenly over all of them.
 
     The draw goes by the hash of each piece, so the order of the texts has no part in it. Advances `bar` by bytes read.
-    Lone surrogates are left out. Raises DataError when there is no text at all.
+    What is handed out is let go, so that no more than the sample is held. Lone surrogates are left out. Raises
+    DataError, at once, when there is no text at all.
     """
     heap: list[tuple[bytes, bytes]] = []
     held = 0
@@ -68,4 +53,10 @@ def sample(texts: Iterable[str], limit_bytes: int, bar: Bar = SILENT) -> list[st
                 held -= len(heapq.heappop(heap)[1])
     if not heap:
         raise DataError("the tokenizer was given no text to learn from; add documents, or loosen the filters")
-    return [data.decode("utf-8", errors="ignore") for _, data in sorted(heap)]
+    heap.sort(reverse=True)
+    return _handed_out(heap)
+
+
+def _handed_out(heap: list[tuple[bytes, bytes]]) -> Iterator[str]:
+    while heap:
+        yield heap.pop()[1].decode("utf-8", errors="ignore")

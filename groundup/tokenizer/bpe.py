@@ -10,7 +10,8 @@ from pydantic import Field
 
 from groundup.events import SILENT, Reporter
 from groundup.tokenizer._base import Tokenizer, byte_alphabet, special_tokens
-from groundup.tokenizer._subwords import Pattern, Subwords, pre_tokenizer, sample
+from groundup.tokenizer._subwords import Subwords, pre_tokenizer, sample
+from groundup.tokenizer.patterns import Pattern
 from groundup.tokenizer.special import SPECIAL, fitting
 
 if TYPE_CHECKING:

@@ -46,10 +46,12 @@ class Chat:
         special = tokenizer.special
         headers = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT, "tool": TOOL}
         self._headers = {role: special[name] for role, name in headers.items()}
-        self._end, self._call = special[END_OF_TURN], special[TOOL]
+        self._end = special[END_OF_TURN]
+        self.call_id: int = special[TOOL]
+        """The mark before the call of a tool."""
         self.stop_ids: frozenset[int] = frozenset(special.values())
         """Where generation stops: at any special token, for none has a place inside a reply without tools."""
-        self.stop_ids_with_tools = self.stop_ids - {self._call}
+        self.stop_ids_with_tools = self.stop_ids - {self.call_id}
         """Where it stops when the reply may call a tool."""
 
     def render(self, conversation: Conversation) -> tuple[list[int], list[float]]:
@@ -69,7 +71,7 @@ class Chat:
             weights: list[float] = []
             for message in talk:
                 content, call = next(texts), next(texts)
-                content += [self._call, *call] if call else []
+                content += [self.call_id, *call] if call else []
                 weight = 1.0 if message.role == "assistant" else 0.0
                 ids += [self._header(message), *content, self._end]
                 weights += [0.0, *[weight] * (len(content) + 1)]
@@ -89,7 +91,7 @@ class Chat:
         """
         stop = self._stop(ids)
         content, call = self._text(ids[:stop]), ""
-        if stop is not None and ids[stop] == self._call and len(ids) > stop + 1:
+        if stop is not None and ids[stop] == self.call_id and len(ids) > stop + 1:
             ids = ids[stop + 1 :]
             stop = self._stop(ids)
             call = self._text(ids[:stop])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from groundup.errors import DataError
 from groundup.tokenizer._base import Tokenizer, byte_alphabet
-from groundup.tokenizer._subwords import Pattern
 from groundup.tokenizer.bpe import from_merges
+from groundup.tokenizer.patterns import Pattern
 
 
 def read_ranks(path: Path, pattern: Pattern = "gpt-2") -> Tokenizer:

@@ -48,6 +48,8 @@ class Batch:
 
     label: Tensor | None = None
     """(B, S) int64: the class of a segment, where it has one."""
+    number: Tensor | None = None
+    """(B, S) float32: the number of a segment, where it has one."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
@@ -58,6 +60,11 @@ class Batch:
         """The fields that hold tensors, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def in_rows_of(self, length: int) -> Batch:
+        """The same tokens in more rows of `length`, a divisor of T. For batches without segments' or pairs' fields."""
+        rows: dict[str, Any] = {name: value.reshape(-1, length) for name, value in self.tensors().items()}
+        return replace(self, **rows)
 
     def cut(self, start: int, stop: int) -> Batch:
         """Rows `start` to `stop`, counted anew by their weights: for batches whose count is one of tokens."""

@@ -1,17 +1,18 @@
 """Save and resume exactly: whole or not at all, checked when read, the one before kept for the day it is needed.
 
 A checkpoint is a folder `step-N` with `tensors.safetensors` and `state.json` (the tree of plain values, the name of a
-tensor where one was, and checksums of both). It is written aside, flushed to the disk and renamed into place.
+tensor where one was, and checksums of both). It is written aside, flushed to the disk and renamed into place. Of
+several ranks each writes a file (`shards.py`), and the first one the rest, when all files are there. Who writes when is
+in `saving.py`, where to in `storage.py`.
 """
 
 import errno
 import hashlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,49 +23,121 @@ from torch import Tensor, nn
 
 from groundup.errors import ResourceError, StoreError
 from groundup.events import SILENT, Reporter
+from groundup.mesh import Mesh, spread_like
+from groundup.train import shards
+from groundup.train.shards import TENSOR, Team
+from groundup.train.storage import COMMIT, PARTIAL, Local, Storage, name_of, step_of, sync
 
-FORMAT = 1
-_TENSOR = "$tensor"
-_PARTIAL = ".partial"
+FORMAT = 2
+"""1: one file of tensors. 2: one a rank. What one process writes has the format 1."""
+
+TENSORS = "tensors.safetensors"
 _OS_ERROR = re.compile(r"os error (\d+)")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, 112)  # 112: Windows' ERROR_DISK_FULL
 
+Passing = Callable[[str], None]
+MOMENTS = ("copied", "written", "flushed", "published", "cleaning")
+"""What `passing` is told on the way of a save, in this order, so that a test can end the process at each."""
 
-def save(folder: Path, done: int, state: Mapping[str, Any], keep: int = 2) -> Path:
-    """Write `state`, a tree of dicts, lists, plain values and tensors, as `folder/step-N`; older ones beyond `keep` go.
+
+class Copy:
+    """A state as it was at one moment, in memory of its own: training goes on while it is written.
+
+    `update` uses the memory of the copy before (pinned where the state is on a GPU), so one copy is held at a time.
+    """
+
+    def __init__(self, team: Team | None = None) -> None:
+        self.team = team or Team()
+        self.done = 0
+        self.tree: Any = None
+        self.tensors: dict[str, Tensor] = {}
+        self.header: dict[str, str] = {}
+
+    def update(self, done: int, state: Mapping[str, Any]) -> None:
+        """Hold `state`, a tree of dicts, lists, plain values and tensors, as it is after `done` steps.
+
+        Of tensors that are spread over ranks, or that others hold too, each rank holds what it is to write.
+        """
+        live: dict[str, Tensor] = {}
+        self.done, self.tree = done, _take_out(state, "", live)
+        if self.team.mesh.world > 1:
+            live, self.header = self.team.own(live)
+        self.tensors = _owned(live, self.tensors)
+
+
+def write(
+    copy: Copy, storage: Storage, keep: int = 2, milestones: int | None = None, passing: Passing = lambda moment: None
+) -> None:
+    """Write a copy as a checkpoint, then drop all but the newest `keep` and each that is a multiple of `milestones`.
 
     Raises ResourceError when the disk is full; what was saved before is still there.
     """
-    final = folder / f"step-{done:09d}"
-    partial = folder / f".{final.name}{_PARTIAL}"
-    tensors: dict[str, Tensor] = {}
-    tree = _take_out(state, "", tensors)
-    with _room_on_disk(partial):
-        for left_over in folder.glob(f".*{_PARTIAL}"):
-            shutil.rmtree(left_over)
-        partial.mkdir(parents=True)
-        digest = _write_tensors(tensors, partial / "tensors.safetensors")
-        body = {"format": FORMAT, "done": done, "tensors": digest, "tree": tree}
-        _write(partial / "state.json", json.dumps({"sha256": _digest(body), "body": body}))
-        if final.exists():
-            shutil.rmtree(final)
-        partial.rename(final)
-        _sync(folder)
-    for old in sorted(folder.glob("step-*"))[:-keep]:
-        shutil.rmtree(old)
-    return final
+    name, team = name_of(copy.done), copy.team
+    partial = storage.aside / f".{name}{team.token}{PARTIAL}"
+    with _room_on_disk(partial, clear=team.mesh.first):
+        for left_over in storage.aside.glob(f".*{PARTIAL}") if team.mesh.first else ():
+            if left_over != partial or team.mesh.world == 1:
+                shutil.rmtree(left_over)
+        partial.mkdir(parents=True, exist_ok=team.mesh.world > 1)
+        files = _write_files(copy, partial, passing)
+        if not team.mesh.first:
+            return
+        body = {"format": 2 if "files" in files else 1, "done": copy.done, **files, "tree": copy.tree}
+        (partial / COMMIT).write_text(json.dumps({"sha256": _digest(body), "body": body}), encoding="utf-8")
+        sync(partial / COMMIT)
+        passing("flushed")
+        storage.publish(partial, name)
+    passing("published")
+    for old in storage.names()[:-keep]:
+        if milestones is None or step_of(old) % milestones:
+            storage.remove(old)
+            passing("cleaning")
 
 
-def load(folder: Path, progress: Reporter = SILENT) -> dict[str, Any] | None:
-    """The newest state in `folder` that is whole; None where there is none. A damaged one is named and passed over.
+def save(folder: Path, done: int, state: Mapping[str, Any], keep: int = 2) -> Path:
+    """Write `state` as `folder/step-N`, at once; older ones beyond `keep` go.
 
-    Raises StoreError for one that a newer version of the program wrote.
+    Raises ResourceError when the disk is full; what was saved before is still there.
     """
-    for path in sorted(folder.glob("step-*"), reverse=True):
+    copy = Copy()
+    copy.update(done, state)
+    write(copy, Local(folder), keep)
+    return folder / name_of(done)
+
+
+def load(
+    place: Path | Storage,
+    progress: Reporter = SILENT,
+    before: int | None = None,
+    team: Team | None = None,
+    like: Mapping[str, Tensor] | None = None,
+) -> dict[str, Any] | None:
+    """The newest state in `place` that is whole; None where there is none. A damaged one is named and passed over.
+
+    With `before`, only those of fewer steps are looked at. A `team` decides together; weights and optimizer state are
+    then laid out as the parameters `like` are. Raises StoreError for one that a newer version of the program wrote,
+    and where `place` does not answer.
+    """
+    storage, team = Local(place) if isinstance(place, Path) else place, team or Team()
+    for name in reversed(team.mesh.agree(storage.names() if team.mesh.first else [])):
+        if before is not None and step_of(name) >= before:
+            continue
+        damage = ""
         try:
-            return _read(path)
+            folder = _fetched(storage, name, team)
+            body = _checked(folder, team)
+            files = {TENSORS} if body["format"] == 1 else set(body["files"])
+            tensors = load_file(folder / TENSORS) if files == {TENSORS} and team.mesh.world == 1 else None
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            progress.notice(f"{path} is damaged and passed over ({error}); going on from the one before")
+            damage = str(error)
+        if team.mesh.any(bool(damage)):
+            why = damage or "as another rank found"
+            progress.notice(f"{storage.where(name)} is damaged and passed over ({why}); going on from the one before")
+            continue
+        if tensors is None:
+            tensors = shards.read(folder, body["tree"], like)
+        tree: dict[str, Any] = _put_back(body["tree"], tensors)
+        return tree
     return None
 
 
@@ -93,20 +166,21 @@ def set_weights(model: nn.Module, values: Mapping[str, Tensor], origin: str = "t
             )
     with torch.no_grad():
         for name, value in values.items():
-            own[name].copy_(value)
+            own[name].copy_(spread_like(value, own[name]))
 
 
-def save_weights(model: nn.Module, path: Path) -> str:
+def save_weights(model: nn.Module, path: Path, mesh: Mesh | None = None) -> str:
     """Write `weights(model)` as a safetensors file, and return its sha256: equal weights give equal files.
 
+    Where they are split over the ranks of `mesh`, all must call it, and what the first one writes is whole.
     Raises ResourceError when the disk is full.
     """
-    partial = path.with_name(f".{path.name}{_PARTIAL}")
+    partial = path.with_name(f".{path.name}{PARTIAL}")
     with _room_on_disk(partial):
         path.parent.mkdir(parents=True, exist_ok=True)
-        digest = _write_tensors(weights(model), partial)
+        digest = _write_tensors(_owned((mesh or Mesh()).collect(weights(model))), partial)
         partial.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     return digest
 
 
@@ -119,25 +193,43 @@ def load_weights(model: nn.Module, path: Path) -> None:
     set_weights(model, values, str(path))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    file = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    body = file["body"]
+def _fetched(storage: Storage, name: str, team: Team) -> Path:
+    """The folder with a checkpoint's files: the first rank brings them here. Raises OSError where it could not."""
+    if team.mesh.world == 1:
+        return storage.fetch(name)
+    found = ""
+    if team.mesh.first:
+        with suppress(OSError, ValueError):
+            found = str(storage.fetch(name))
+    found = team.mesh.agree(found)
+    if not found:
+        raise OSError("the first rank could not fetch it")
+    return Path(found)
+
+
+def _checked(path: Path, team: Team) -> dict[str, Any]:
+    """What `state.json` says, once the files are found to be as they were written: ranks share that work.
+
+    Raises StoreError for a newer format, ValueError for damage.
+    """
+    file = json.loads((path / COMMIT).read_text(encoding="utf-8"))
+    body: dict[str, Any] = file["body"]
     if file["sha256"] != _digest(body):
         raise ValueError("state.json does not match its checksum")
     if body["format"] > FORMAT:
         raise StoreError(f"{path} has the format {body['format']}, this program knows {FORMAT}; use a newer groundup")
-    tensors = path / "tensors.safetensors"
-    if _file_digest(tensors) != body["tensors"]:
-        raise ValueError("tensors.safetensors does not match its checksum")
-    tree: dict[str, Any] = _put_back(body["tree"], load_file(tensors))
-    return tree
+    files = sorted(body["files"].items()) if body["format"] == 2 else [(TENSORS, body["tensors"])]
+    for name, digest in files[team.mesh.rank :: team.mesh.world]:
+        if _file_digest(path / name) != digest:
+            raise ValueError(f"{name} does not match its checksum")
+    return body
 
 
 def _take_out(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """`value` with each tensor replaced by its name, which is its path in the tree."""
     if isinstance(value, Tensor):
         tensors[path] = value
-        return {_TENSOR: path}
+        return {TENSOR: path}
     if isinstance(value, Mapping):
         return {key: _take_out(item, f"{path}/{key}", tensors) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -147,29 +239,53 @@ def _take_out(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 
 def _put_back(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, dict):
-        if value.keys() == {_TENSOR}:
-            return tensors[value[_TENSOR]]
+        if value.keys() == {TENSOR}:
+            return tensors[value[TENSOR]]
         return {key: _put_back(item, tensors) for key, item in value.items()}
     return [_put_back(item, tensors) for item in value] if isinstance(value, list) else value
 
 
-def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> str:
-    """Write and flush; the sha256 of the file. One metadata key only: several come in an order that varies."""
-    apart: dict[str, Tensor] = {}
-    storages: set[int] = set()
-    for name, value in tensors.items():
-        own = value.detach().cpu().contiguous()
-        storage = own.untyped_storage().data_ptr()
-        apart[name] = own.clone() if storage in storages else own
-        storages.add(storage)
-    save_file(apart, path, metadata={"format": "pt"})
-    _sync(path)
+def _owned(live: Mapping[str, Tensor], before: Mapping[str, Tensor] = {}) -> dict[str, Tensor]:
+    """The tensors in memory of their own on this machine, that of `before` where it fits."""
+    own = {}
+    for name, value in live.items():
+        old = before.get(name)
+        if old is None or old.shape != value.shape or old.dtype != value.dtype:
+            old = torch.empty(value.shape, dtype=value.dtype, pin_memory=value.is_cuda)
+        own[name] = old.copy_(value.detach(), non_blocking=True)
+    if any(value.is_cuda for value in live.values()):
+        torch.cuda.synchronize()
+    return own
+
+
+def _write_files(copy: Copy, partial: Path, passing: Passing) -> dict[str, Any]:
+    """Write the tensors of this process; for `state.json`, the checksum of the one file, or those of all ranks' files.
+
+    Raises OSError where another rank failed; ranks but the first know their own part alone.
+    """
+    team = copy.team
+    if team.mesh.world == 1:
+        return {"tensors": _write_tensors(copy.tensors, partial / TENSORS, passing)}
+    try:
+        digest = _write_tensors(copy.tensors, partial / team.file, passing, copy.header)
+    except (OSError, SafetensorError) as error:
+        team.tell(partial, "", str(error))
+        raise
+    team.tell(partial, digest)
+    return {"files": team.told(partial)} if team.mesh.first else {}
+
+
+def _write_tensors(
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    passing: Passing = lambda moment: None,
+    header: Mapping[str, str] | None = None,
+) -> str:
+    """Write and flush; the sha256 of the file. With one key in the header it is the same for the same tensors."""
+    save_file(dict(tensors), path, metadata={"format": "pt", **(header or {})})
+    passing("written")
+    sync(path)
     return _file_digest(path)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-    _sync(path)
 
 
 def _digest(body: Any) -> str:
@@ -181,28 +297,17 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    """Have the system put a file, or the entries of a folder, on the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders, and renames are durable there without it.
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextmanager
-def _room_on_disk(partial: Path) -> Iterator[None]:
-    """Turn a full disk into a ResourceError, and leave nothing of `partial`."""
+def _room_on_disk(partial: Path, clear: bool = True) -> Iterator[None]:
+    """Turn a full disk into a ResourceError, and leave nothing of `partial` (with `clear`)."""
     try:
         yield
     except (OSError, SafetensorError) as error:
         # safetensors gives the system's error as text alone.
         number = getattr(error, "errno", None) or int((_OS_ERROR.search(str(error)) or [0, 0])[1])
-        if partial.is_dir():
+        if clear and partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
-        else:
+        elif clear:
             partial.unlink(missing_ok=True)
         if number not in _FULL:
             raise

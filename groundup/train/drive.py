@@ -8,33 +8,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from groundup.errors import ResourceError
 from groundup.events import SILENT, Bar, Reporter
-from groundup.train import checkpoint
+from groundup.train.checkpoint import weights
+from groundup.train.saving import Checkpoints, Keep
 from groundup.train.schedule import Pace
+from groundup.train.stall import Stall
+from groundup.train.storage import Local
 from groundup.train.trainer import StepLog, Trainer
+from groundup.train.watch import Verdict, Watch
 
 GLIMPSES = 12
 """Looks at what the model writes, over a stage."""
 
 SCREEN_SECONDS = 0.5
-"""Between two looks at the numbers: reading one waits for the device."""
+"""Between two looks at the screen and the files."""
 
-
-@dataclass(frozen=True)
-class Keep:
-    """Where a stage keeps what it would need after a kill, and how often. `steps` wins over `seconds`."""
-
-    folder: Path
-    seconds: float = 60.0
-    steps: int | None = None
-
-    @property
-    def before_decay(self) -> Path:
-        """The state from which a finished stage can be extended."""
-        return self.folder / "before_decay"
+STALL_SECONDS = 1800.0
+"""Without a step, a probe or a save: as long as NCCL's own patience."""
 
 
 @dataclass
@@ -63,6 +56,8 @@ class Driven:
     seconds: float
     last: Mapping[str, float]
     probes: Sequence[tuple[int, float]]
+    replicas: str
+    """Of several ranks: whether copies of the weights were compared before each save."""
 
 
 def drive(
@@ -78,66 +73,71 @@ def drive(
     glimpse: Callable[[int], None] | None = None,
     flops_per_token: float = 0.0,
     rate: float = 0.0,
+    watch: Watch | None = None,
+    stall_seconds: float = STALL_SECONDS,
 ) -> Driven:
     """Train until the schedule ends; the seconds of a `Pace` are those that are left, after a kill too.
 
     `peak` is the learning rate at scale 1; `extra` gives more numbers for the log; `glimpse` is called with the step
-    GLIMPSES times, evenly spread.
+    GLIMPSES times, evenly spread. `flops_per_token` over `rate` gives the share of the machine's matmul rate that is
+    reached (MFU).
 
-    `flops_per_token` over `rate` gives the share of the machine's matmul rate that is reached (MFU).
-    Raises KeyboardInterrupt after saving, when SIGINT or SIGTERM came; ResourceError when the disk is full.
+    Trouble that `watch` sees, and saves that fail, are told and written down as the event "fault". Without progress for
+    `stall_seconds` the process ends itself. Raises KeyboardInterrupt after saving, when SIGINT or SIGTERM came;
+    ResourceError when the disk is full then.
     """
-    run = _Run(trainer, stage, keep, peak, note, progress, probe, extra, glimpse, flops_per_token, rate)
+    watch = watch or Watch(precision=trainer.precision.name)
+    run = _Run(trainer, stage, keep, peak, note, progress, probe, extra, glimpse, flops_per_token, rate, watch)
     run.resume()
     unit = "seconds" if isinstance(trainer.schedule, Pace) else "steps"
-    with _deferred() as asked, progress.task(stage, unit=unit) as bar:
+    with run.saving(), _deferred() as asked, progress.task(stage, unit=unit) as bar:
         run.show(bar)
-        for log in trainer.run():
-            run.after(log, bar)
-            if asked:
-                run.flush(bar)
-                run.save()
-                raise KeyboardInterrupt
-        run.flush(bar)
-        run.look()
-    return Driven(trainer.done, run.tokens, run.seconds, run.last, tuple(probe.values) if probe else ())
+        with Stall(stall_seconds, lambda text: run.fault("stall", text)) as stall:
+            for log in trainer.run():
+                run.after(log, bar)
+                run.save(bool(asked), bar)
+                stall.beat()
+            run.flush(bar)
+            run.look()
+    probes = tuple(probe.values) if probe else ()
+    return Driven(trainer.done, run.tokens, run.seconds, run.last, probes, run.replicas)
 
 
+@dataclass
 class _Run:
     """The loop's own memory: what is saved beside the trainer's state, and what was last shown."""
 
-    def __init__(
-        self,
-        trainer: Trainer,
-        stage: str,
-        keep: Keep,
-        peak: float,
-        note: Callable[..., None],
-        progress: Reporter,
-        probe: Probe | None,
-        extra: Callable[[], Mapping[str, float]],
-        glimpse: Callable[[int], None] | None,
-        flops_per_token: float,
-        rate: float,
-    ) -> None:
-        self.trainer, self.stage, self.keep, self.peak, self.note = trainer, stage, keep, peak, note
-        self.progress, self.probe, self.extra = progress, probe, extra
-        self.glimpse, self.flops_per_token, self.rate = glimpse, flops_per_token, rate
+    trainer: Trainer
+    stage: str
+    keep: Keep
+    peak: float
+    note: Callable[..., None]
+    progress: Reporter
+    probe: Probe | None
+    extra: Callable[[], Mapping[str, float]]
+    glimpse: Callable[[int], None] | None
+    flops_per_token: float
+    rate: float
+    watch: Watch
+
+    def __post_init__(self) -> None:
+        self.checkpoints = Checkpoints(self.keep, self.fault, self.progress, self.trainer.mesh)
+        self.replicas = "not checked"
         self._glimpsed = 0
         self.tokens = 0
         self.last: dict[str, float] = {}
         self._used = 0.0
-        self._start = self._saved = self._shown = time.perf_counter()
+        self._start = self._shown = time.perf_counter()
         self._held: list[tuple[StepLog, int, float, Mapping[str, float]]] = []
 
     @property
     def seconds(self) -> float:
-        """Seconds of the stage so far, those before a kill included."""
-        return self._used + time.perf_counter() - self._start
+        """Seconds of the stage so far, those before a kill included. Ranks go by one clock: all must ask together."""
+        return self.trainer.mesh.agree(self._used + time.perf_counter() - self._start)
 
     def resume(self) -> None:
         """Take up the newest whole checkpoint, if there is one."""
-        state = checkpoint.load(self.keep.folder, self.progress)
+        state = self.checkpoints.load(like=weights(self.trainer.model))
         if state is None:
             return
         self.trainer.restore(state["trainer"])
@@ -147,18 +147,61 @@ class _Run:
             self.trainer.schedule.seconds += self._used
         if self.probe is not None:
             self.probe.values = [(int(step), float(value)) for step, value in state["probes"]]
+        if "watch" in state:
+            self.watch.restore(state["watch"])
+        self.checkpoints.begin(self.trainer.done)
         self.progress.notice(f"{self.stage}: going on from step {self.trainer.done:,}")
 
-    def save(self) -> None:
-        """Write a checkpoint."""
-        checkpoint.save(self.keep.folder, self.trainer.done, self._state())
-        self.note(event="saved", step=self.trainer.done)
-        self._saved = time.perf_counter()
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Leave no save under way, however the stage ends."""
+        try:
+            yield
+        finally:
+            self.checkpoints.close()
+            for step in self.checkpoints.landed():
+                self.note(event="saved", step=step)
+
+    def save(self, asked: bool, bar: Bar) -> None:
+        """Save if it is time to; when the stage was asked to end, on every rank, and raise KeyboardInterrupt."""
+        mesh, due = self.trainer.mesh, self.checkpoints.due(self.trainer.done)
+        if mesh.any(due or asked):
+            state = self._state()
+            if self._sound(state["trainer"], bar):
+                self.checkpoints.save(self.trainer.done, state)
+            if mesh.any(asked):
+                self.flush(bar)
+                self.checkpoints.finish()
+                raise KeyboardInterrupt
+        for step in self.checkpoints.landed():
+            self.note(event="saved", step=step)
+
+    def _sound(self, state: Mapping[str, Any], bar: Bar) -> bool:
+        """Whether replicas agree, so that what is saved is good; else the stage goes back to what was saved before."""
+        odd = self.checkpoints.odd_ones(state) if self.trainer.mesh.world > 1 else None
+        self.replicas = "not checked" if odd is None else "checked"
+        if not odd:
+            return True
+        text = f"what rank {', '.join(map(str, odd))} holds is not what its replicas hold: a bit changed by itself"
+        again = self.watch.used < self.watch.rollbacks
+        if not again or not self._go_back(Verdict("replicas", text, back=True), bar, skip=False):
+            raise ResourceError(
+                f"{self.stage}, step {self.trainer.done:,}: {text}, and there is nothing (more) to go back to. Take "
+                "that machine out, and start again"
+            )
+        return False
 
     def after(self, log: StepLog, bar: Bar) -> None:
-        """All that is done between two steps."""
+        """All that is done between two steps, but for saving."""
         self.tokens += log.tokens
         self._held.append((log, self.tokens, self.seconds, self.extra()))
+        verdict = self.watch.see(log.done, float(log.metrics.get("loss", 0.0)), log.applied)
+        if verdict is not None:
+            self.flush(bar)
+            if verdict.back and self._go_back(verdict, bar):
+                return
+            if not verdict.back:
+                self.fault(verdict.kind, verdict.text)
         schedule = self.trainer.schedule
         if isinstance(schedule, Pace):
             self._write(schedule.observe(log.done, self.seconds))
@@ -166,17 +209,42 @@ class _Run:
             self.look()
             if isinstance(schedule, Pace) and schedule.decay_start is None and self.probe.stale():
                 self.note(event="shortened", seconds=schedule.shorten(self.seconds))
-        if schedule.decay_start == log.done and not self.keep.before_decay.exists():
-            checkpoint.save(self.keep.before_decay, log.done, self._state(), keep=1)
+        if schedule.decay_start == log.done and not self.trainer.mesh.any(any(self.keep.before_decay.glob("step-*"))):
+            self.checkpoints.save(log.done, self._state(), Local(self.keep.before_decay))
         if self.glimpse is not None and int(GLIMPSES * self._share()) > self._glimpsed:
             self._glimpsed = int(GLIMPSES * self._share())
             self.glimpse(log.done)
-        now = time.perf_counter()
-        if now - self._shown >= SCREEN_SECONDS:
+        if time.perf_counter() - self._shown >= SCREEN_SECONDS:
             self.flush(bar)
-        by_steps = self.keep.steps is not None and log.done % self.keep.steps == 0
-        if by_steps or (self.keep.steps is None and now - self._saved >= self.keep.seconds):
-            self.save()
+
+    def _go_back(self, verdict: Verdict, bar: Bar, skip: bool = True) -> bool:
+        """Take up the last good state; with `skip`, go on with the batches that come after the trouble.
+
+        False where there is no such state.
+        """
+        done = self.trainer.done
+        self.checkpoints.close()
+        self.trainer.mesh.wait()
+        state = self.checkpoints.load(self.watch.before(done), weights(self.trainer.model))
+        if state is None:
+            self.fault(verdict.kind, f"{verdict.text}; nothing was saved before it, so training goes on")
+            return False
+        feed = self.trainer.feed.state() if skip else state["trainer"]["feed"]
+        self.trainer.restore({**state["trainer"], "feed": feed})
+        to = self.trainer.done
+        self.watch.went_back(done, to)
+        self.checkpoints.begin(to)
+        self.tokens = state["tokens"]
+        if self.probe is not None:
+            self.probe.values = [pair for pair in self.probe.values if pair[0] <= to]
+        if isinstance(self.trainer.schedule, Pace):
+            self.trainer.schedule.rewind()
+        else:
+            bar.advance(to - done)
+        passed = f", the batches of steps {to + 1:,} to {done:,} are passed over" if skip else ""
+        times = f"{self.watch.used} of {self.watch.rollbacks} times"
+        self.fault(verdict.kind, f"{verdict.text}; back to step {to:,} ({times}){passed}")
+        return True
 
     def look(self) -> None:
         """Probe the model, unless it has just been done at this step."""
@@ -220,6 +288,11 @@ class _Run:
         self._held.clear()
         self._shown = time.perf_counter()
 
+    def fault(self, kind: str, text: str) -> None:
+        """Something went wrong, and what was done about it: for the screen, the journal and the report."""
+        self.progress.notice(f"{self.stage}, step {self.trainer.done:,}: {text}")
+        self.note(event="fault", kind=kind, step=self.trainer.done, text=text)
+
     def _write(self, knots: Sequence[Any]) -> None:
         if knots:
             self.note(event="knots", knots=[list(knot) for knot in knots])
@@ -229,6 +302,7 @@ class _Run:
             "trainer": self.trainer.state(),
             "tokens": self.tokens,
             "seconds": self.seconds,
+            "watch": self.watch.state(),
             "probes": [list(pair) for pair in self.probe.values] if self.probe else [],
         }
 

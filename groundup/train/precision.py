@@ -8,9 +8,19 @@ import torch
 from torch import nn
 
 from groundup.errors import ConfigError
-from groundup.mesh import Mesh
+from groundup.mesh import Mesh, local
 
 Name = Literal["fp32", "bf16", "fp16"]
+
+
+def repeat_to_the_bit() -> None:
+    """Have this process use only operations that give the same bits each time, and refuse those that have no such form.
+
+    On a CPU that is so already, for a fixed number of threads. cuBLAS reads `CUBLAS_WORKSPACE_CONFIG` besides, which
+    the command line sets before torch is loaded.
+    """
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
 
 
 class Precision:
@@ -43,14 +53,14 @@ class Precision:
         Raises ConfigError when so many steps in a row were lost that training cannot go on.
         """
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients) / self.scale
+        norm = mesh.norm(gradients) / self.scale
         bad = not bool(norm.isfinite())
         good = not mesh.sum(int(bad), axes=mesh.data_axes)
         factor = 1.0 / self.scale
         if good and clip is not None and float(norm) > clip:
             factor *= clip / float(norm)
         if good and factor != 1.0:
-            torch._foreach_mul_(gradients, factor)
+            torch._foreach_mul_([local(gradient) for gradient in gradients], factor)
         self._learn(good)
         return good, float(norm)
 

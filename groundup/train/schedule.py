@@ -132,6 +132,10 @@ class Pace:
         late = miss > max(self.TOLERANCE * self.seconds, self.SLACK * left)
         return self.aim(done, end) if late and end != self.steps else []
 
+    def rewind(self) -> None:
+        """The stage went back to an earlier step: its speed is measured anew from there."""
+        self._clock.clear()
+
     def shorten(self, seconds: float) -> float:
         """Let the decay begin now, `seconds` into the stage; the new length of the stage."""
         self.seconds = min(self.seconds, seconds / (1 - self._decay)) if self._decay < 1 else self.seconds

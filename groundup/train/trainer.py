@@ -1,6 +1,6 @@
 """THE loop. Pretraining, fine-tuning and reinforcement differ in the feed and the objective they bring, not here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ class StepLog:
     scale: float
     """Learning rate of this step, as a share of its peak."""
     tokens: int
-    """Tokens that went through the model on this rank, trained on or not."""
+    """Tokens that went through the model, over all ranks, trained on or not."""
     count: float
     """What the loss was divided by, over all ranks: trained tokens."""
     norm: float
@@ -79,6 +79,7 @@ def backward(
         (total / divisor).backward()
         for name, value in metrics.items():
             sums[name] = sums[name] + value if name in sums else value
+        del scores, total  # and with them what the head kept: the next forward pass needs the room
     return sums
 
 
@@ -123,7 +124,7 @@ class Trainer:
         """One optimizer step. Raises ConfigError after too many steps in a row without a finite gradient."""
         micros = [next(self.source).to(self.device) for _ in range(self.accumulate)]
         count = self.mesh.sum(sum(micro.count for micro in micros), axes=self.mesh.data_axes)
-        torch.manual_seed(seed_of(self.seed, self.done, self.mesh.rank))
+        torch.manual_seed(seed_of(self.seed, self.done, self.mesh.stream))
         sums = self.backward(
             self.model.train(), self.objective, micros, max(count, 1.0) / self.precision.scale, self.precision.autocast
         )
@@ -133,7 +134,7 @@ class Trainer:
         self.model.after_step(self.mesh)
         self.done += 1
         means = {name: self.mesh.sum(value, self.mesh.data_axes) / max(count, 1.0) for name, value in sums.items()}
-        tokens = sum(micro.tokens.numel() for micro in micros)
+        tokens = self.mesh.sum(sum(micro.tokens.numel() for micro in micros), self.mesh.data_axes)
         return StepLog(self.done, scale, tokens, count, norm, good, means)
 
     def run(self) -> Iterator[StepLog]:
@@ -144,6 +145,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All that the next step depends on, but for the schedule: live tensors and plain values, to be saved at once.
 
+        Of several ranks each has the parts that it holds.
         A schedule is a function of the step; the knots of a `Pace` are its caller's to keep.
         """
         return {
@@ -159,9 +161,15 @@ class Trainer:
 
         Raises StoreError where it is the state of another model or optimizer.
         """
-        set_weights(self.model, state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        set_weights(self.model, self._own(state["weights"], weights(self.model)))
+        self.optimizer.load_state_dict(self._own(state["optimizer"], self.optimizer.names()))
         self.precision.load_state_dict(state["precision"])
         self.feed.restore(state["feed"])
         self.source = iter(self.feed)
         self.done = state["done"]
+
+    def _own(self, values: Mapping[str, Tensor], names: Collection[str]) -> Mapping[str, Tensor]:
+        """What of a whole state belongs to the layers that this rank holds."""
+        if self.mesh.size("pipeline") == 1:
+            return values
+        return {name: value for name, value in values.items() if name in names or name.rpartition(".")[0] in names}

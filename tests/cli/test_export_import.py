@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from formats.bundles import CONFIGS, bundle
 from groundup.config import read_toml
 from groundup.formats.huggingface import Huggingface
 from groundup.store import Store
+from servers import hub, serving
 from spine import Said, as_json, groundup, write_text
 
 Say = Callable[..., Said]
@@ -44,6 +47,28 @@ def test_a_run_goes_out_and_comes_back(say: Say, place: Path, tmp_path: Path) ->
     assert weights[0] == weights[1]
     assert "import of `out`" in (tmp_path / "again" / "README.md").read_text(encoding="utf-8")
     assert "already; choose another --name" in say("import", "out", "--name", "back").err
+
+
+def test_a_model_of_the_hub_is_fetched_once(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    made = bundle(CONFIGS[2])
+    (tmp_path / "model").mkdir()
+    Huggingface().write(made, tmp_path / "model")
+    names = [path.name for path in (tmp_path / "model").iterdir()]
+    root = f"/some/llama/resolve/{'c' * 40}/"
+    files = {root + name: (tmp_path / "model" / name).read_bytes() for name in names}
+    with serving(files, hub("some/llama", {}, "models")) as served:
+        said = say("import", "hub:some/llama", "--hub", served.url, "--json")
+        assert said.status == 0, said.err
+        told = json.loads(said.out)
+        assert (told["run"], told["facts"]["folder"]) == ("llama", "some/llama")
+        assert root + "README.md" not in served.asked and root + "config.json" in served.asked
+        refused = say("import", "hub:some/other", "--hub", served.url)
+        assert refused.status == 2 and "hub:some/other: not to be had from the hub" in refused.err
+    kept = Store(tmp_path / "runs" / "llama").current()["import"].path / "weights.safetensors"
+    torch.testing.assert_close(load_file(kept), made.model.state_dict(), rtol=0, atol=0)
+    assert say("import", "hub:some/llama", "--name", "again").status == 0, "the hub is not asked again"
 
 
 def test_mistakes_are_named(say: Say, place: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from groundup.recipe import Recipe
 from groundup.stages.training import build_model
 from groundup.store import Store
 from spine import Said, groundup, start
+from tasks.benchmarks import PUBLISHED
 
 Say = Callable[..., Said]
 TINY = ("adapt.rows=4", "adapt.steps=6", "adapt.probe_steps=3", "adapt.save_steps=1")
@@ -182,6 +183,23 @@ def test_a_reward_model_judges_what_another_run_says(
     assert abs(rows[0]["drift"]) < 1e-3, "at first the model is where it was"
 
 
+def test_known_answers_are_a_reward_and_tools_are_run(place: Path, tmp_path: Path, say: Say) -> None:
+    shutil.copytree(place / "runs", tmp_path / "runs")
+    path = tmp_path / "sums.jsonl"
+    turns = [[{"role": "user", "content": f"{i}+1?"}, {"role": "assistant", "content": f"{i + 1}"}] for i in range(60)]
+    path.write_text("\n".join(json.dumps({"messages": talk}) for talk in turns), encoding="utf-8")
+    short = ("adapt.rows=8", "adapt.steps=2", "adapt.rollouts.group=4", "adapt.rollouts.max_tokens=8")
+    more = ("--data", path, "--method", "grpo", "adapt.answers=number", "adapt.tools=calculator", *short, "--json")
+    done = say("finetune", "tiny", *more)
+    assert done.status == 0, done.err
+    found = json.loads(done.out)["facts"]
+    assert found["adapt"]["steps"] == 2 and 0 <= found["adapt"]["first_rollouts"]["reward"] <= 1
+    assert {"answers", "answers without tools"} <= found["eval"]["tasks"].keys()
+    assert found["eval"]["tasks"]["answers"]["n"] == found["adapt"]["held_out_examples"]
+    told = say("finetune", "tiny", "--data", path, "--name", "x", "adapt.tools=calculater", "--json").err
+    assert "did you mean 'calculator'?" in told
+
+
 @pytest.mark.slow
 def test_groups_and_the_best_of_many_learn_through_adapters(judged: Callable[..., dict[str, Any]]) -> None:
     judged("grpo", "qlora")
@@ -215,7 +233,7 @@ def test_text_that_the_model_came_from_keeps_what_it_knew(place: Path, pairs: Pa
         lost[replay] = found["eval"]["bits_per_byte"]["lost"]["value"]
     assert lost["0.5"] < lost["0"]
     refused = say("finetune", "tiny", "--data", pairs, "--method", "dpo", "adapt.replay=0.5")
-    assert refused.status == 2 and "dpo cannot learn from text as it is" in refused.err
+    assert refused.status == 2 and "adapt.replay: is of sft and distill, not of dpo" in refused.err
 
 
 def test_a_model_learns_to_be_like_another(place: Path, pairs: Path, tmp_path: Path, say: Say) -> None:
@@ -228,3 +246,44 @@ def test_a_model_learns_to_be_like_another(place: Path, pairs: Path, tmp_path: P
     apart = [value for _, value in found["adapt"]["held_out_losses"]]
     assert 0 < apart[-1] < apart[0]
     assert say("chat", "tiny-distill", "--say", "What is 3?", "--max-tokens", "4").status == 0
+
+
+def test_a_model_learns_from_what_its_teacher_thinks_of_its_own_replies(
+    place: Path, pairs: Path, tmp_path: Path, say: Say
+) -> None:
+    shutil.copytree(place / "runs", tmp_path / "runs")
+    short = ("adapt.rows=8", "adapt.steps=2", "adapt.rollouts.group=2", "adapt.rollouts.max_tokens=8")
+    flags = ("--method", "gkd", "--stage", "pretrain", "--teacher", "tiny", "--json")
+    done = say("finetune", "tiny", "--data", pairs, *flags, *short)
+    assert done.status == 0, done.err
+    rows = [json.loads(line) for line in (tmp_path / "runs/tiny-gkd/metrics/adapt.jsonl").read_text().splitlines()]
+    assert len(rows) == 2 and all(row["divergence"] > 0 for row in rows)
+
+
+def test_a_number_is_learned_and_stands_beside_a_line_through_words(place: Path, tmp_path: Path, say: Say) -> None:
+    pytest.importorskip("sklearn")
+    shutil.copytree(place / "runs", tmp_path / "runs")
+    path = tmp_path / "scores.csv"
+    lines = [f"{word} thing {i},{label}" for i in range(40) for word, label in (("fine", 4.5), ("poor", -1))]
+    path.write_text("\n".join(["text,score", *lines]), encoding="utf-8")
+    found = json.loads(say("finetune", "tiny", "--task", "regress", "--data", path, *TINY, "--json").out)["facts"]
+    assert found["adapt"]["outputs"] == ["number"]
+    tasks = found["eval"]["tasks"]
+    assert list(tasks) == ["numbers", "numbers, by words"]
+    assert 1 >= tasks["numbers, by words"]["score"] > 0.5
+    assert 0 < tasks["numbers"]["error"]["value"] < 10, "in the labels' own unit"
+    assert "gives texts a number and makes no replies" in say("chat", "tiny-regress", "--say", "Hi").err
+
+
+def test_sets_by_weight_noise_and_benchmarks_on_the_way(place: Path, pairs: Path, tmp_path: Path, say: Say) -> None:
+    shutil.copytree(place / "runs", tmp_path / "runs")
+    shutil.copyfile(pairs, tmp_path / "more.jsonl")
+    (tmp_path / "bench").mkdir()
+    (rows,) = PUBLISHED["piqa"].values()
+    (tmp_path / "bench" / "piqa.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    look = ("adapt.look.tasks=piqa", f"adapt.look.data={tmp_path / 'bench'}", "adapt.look.items=5")
+    done = say("finetune", "tiny", "--data", "more.jsonl=3", "--data", pairs, "adapt.noise=5", *TINY, *look, "--json")
+    assert done.status == 0, done.err
+    found = json.loads(done.out)["facts"]["adapt"]
+    assert found["shares"] == pytest.approx([0.75, 0.25])
+    assert set(found["looks"]) == {"piqa", "piqa, bits"} and len(found["looks"]["piqa"]) >= 2

@@ -8,6 +8,7 @@ import pytest
 from corpus.made import build, prose, removed
 from groundup.corpus.contamination import Index, by_set
 from groundup.corpus.filters.contamination import Contamination
+from groundup.corpus.refine import documents
 from groundup.corpus.streams import chunks
 from groundup.errors import ConfigError, DataError
 
@@ -58,6 +59,33 @@ def test_what_holds_an_item_is_removed_and_counted_by_set(quiz: Path, tmp_path: 
     assert gone["detail"] == "quiz 1; quiz 3"
     assert facts["contamination"] == {"quiz": {"items": 3, "before": 2, "after": 0}}
     assert facts["unreadable"] == []
+
+
+def test_a_passage_alone_is_cut_with_its_margins_and_kept_in_the_ledger(quiz: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.txt").write_text(prose(10 + number), encoding="utf-8")
+    before, after = prose(15).strip(), f"Zoë {prose(16).strip()}"
+    text = f"{before} {QUESTION}. {after} {prose(1, 60)}"
+    (folder / "5.txt").write_text(text, encoding="utf-8")
+    (folder / "6.txt").write_text(f"He asked: {QUESTION}?", encoding="utf-8")
+    facts = build(folder, tmp_path / "out", filters=(Contamination(sets=(str(quiz),), action="cut"),))
+    cut, whole = removed(tmp_path / "out")
+    assert (cut["id"], cut["reason"], whole["id"], whole["reason"]) == (
+        "5.txt#cut",
+        "contaminated",
+        "6.txt",
+        "contaminated",
+    )
+    assert cut["detail"] == "quiz 1; quiz 3" and QUESTION in cut["text"] and "Zoë" in cut["text"]
+    (left,) = (document.text for document in documents(tmp_path / "out") if document.id == "5.txt")
+    assert before[:-250] in left and after[250:-250] in left
+    assert sorted(f"{left} {cut['text']}".split()) == sorted(text.split())  # no word is lost, none is broken
+    assert not Index([str(quiz)]).hits(left, 0.5).exact
+    assert facts["contamination"] == {"quiz": {"items": 3, "before": 2, "after": 0}}
+    took = {row["step"]: row["documents"] for row in facts["funnel"]}
+    assert (took["read"], took["contamination"], facts["documents"] + facts["held_out_documents"]) == (7, 1, 6)
 
 
 def test_a_set_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -224,6 +224,22 @@ def test_profanity_is_a_share_of_words(tmp_path: Path) -> None:
     assert Profanity().judge(document(PROSE)).kept
 
 
+def test_words_count_in_their_own_language_alone() -> None:
+    spanish = "El barco salió con la marea y volvió con el viento, con todos y con nadie."
+    rule = Profanity(share=0.1)
+    assert rule.judge(Document("d", spanish, "s", "p", language="es")).kept
+    assert rule.judge(Document("d", spanish, "s", "p", language="fr")).reason == "profanity"
+    assert rule.judge(Document("d", spanish, "s", "p")).reason == "profanity"
+    assert rule.judge(Document("d", spanish, "s", "p", language="la")).kept
+
+
+def test_sentences_of_other_scripts_are_sentences() -> None:
+    chinese = "我们昨天去了海边。天气很好！你也想去吗？明天再说吧。"
+    assert C4(punctuation=True).judge(Document("d", chinese, "s", "p", language="zh")).kept
+    fewer = chinese.replace("。", "").replace("！", "")
+    assert C4(punctuation=False).judge(Document("d", fewer, "s", "p", language="zh")).value == 1.0
+
+
 def test_lists_of_filters_are_chosen_by_name() -> None:
     for name in filter_lists():
         assert Corpus(filters=name).filters == Corpus.from_tree(Corpus(filters=name).tree()).filters

@@ -16,8 +16,11 @@ from pyarrow import parquet
 import inputs
 import spine
 from groundup.corpus import refine
+from groundup.corpus.crew import crew
 from groundup.corpus.extract._base import Extractor
+from groundup.corpus.sample import sample
 from groundup.corpus.settings import Corpus
+from groundup.corpus.sources._base import open_specs
 
 TIDES = "The tide rises and falls twice a day, because the moon draws the water after it, and nobody knew why. "
 
@@ -123,6 +126,12 @@ def test_a_page_that_breaks_its_reader_costs_that_page_alone(tmp_path: Path) -> 
     }
     kept = {document.id: document.url for document in refine.documents(tmp_path / "out")}
     assert kept["a.warc.gz:00000010"] == "http://example.org/4"
+    (opened,) = open_specs([str(folder)], Trap())
+    with crew(1, 5.0) as hands:  # the planner's look is no less careful
+        looks = [sample(source, source.shards(), 1 << 20, 1 << 17, hands) for source in opened.sources]
+    texts = [text for look in looks for text in look.texts]
+    assert len(texts) == 5 and sum("Five winds blow" in text for text in texts) == 1
+    assert not any(word in text for text in texts for word in ("HANG", "SEGFAULT", "FAIL"))
 
 
 @pytest.mark.slow

@@ -51,6 +51,15 @@ def test_every_document_is_kept_or_removed_with_its_reason(texts: Path, tmp_path
     assert facts["documents"] + facts["held_out_documents"] == 12
     assert facts["bytes"] + facts["held_out_bytes"] == sum(len(document.text.encode()) for document in kept)
     assert facts["removed"] == {"duplicate": 1, "repeated_lines": 1, "too_short": 1, "unknown_suffix": 1}
+    took = {row["step"]: row["documents"] for row in facts["funnel"]}
+    assert took == {"read": 16, "unread": 1, "length": 1, "repetition": 1, "exact": 1, "near": 0}
+    assert [row["step"] for row in gone] == ["exact", "repetition", "unread", "length"]
+    first, *others = facts["funnel"]
+    assert first["bytes"] - sum(row["bytes"] for row in others) == facts["bytes"] + facts["held_out_bytes"]
+    sizes = facts["histograms"]["bytes"]
+    assert (sum(sizes["kept"]), sum(sizes["removed"])) == (12, 3)
+    assert len(sizes["edges"]) == len(sizes["kept"]) + 1 and sizes["edges"][0] <= 10 < sizes["edges"][1]
+    assert sum(facts["margins"]["too_short"]) == 1 and facts["margins"]["too_short"][1] == 1  # 10 bytes of 64
     assert any("picture.png" in detail for detail in facts["unreadable"])
     assert json.loads((tmp_path / "out" / "facts.json").read_text(encoding="utf-8")) == facts
     assert not (tmp_path / "out" / "work").exists()

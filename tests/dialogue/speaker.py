@@ -1,5 +1,6 @@
-"""Two real models that talk, made on the spot: one whose weights say a saying, one that babbles."""
+"""Real models that talk, made on the spot: one whose weights say a saying, one that babbles, one that recites."""
 
+from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import torch
 from groundup.dialogue import Dialogue
 from groundup.infer.engine import Engine
 from groundup.models._base import Model
+from groundup.models.gpt2 import Gpt2
 from groundup.models.qwen3 import Qwen3
 from groundup.tokenizer._base import Tokenizer
 from groundup.tokenizer.bpe import BPE
@@ -46,6 +48,20 @@ def parrot() -> Model:
     return model.eval()
 
 
+def reciter(script: Mapping[int, int], length: int = 640) -> Model:
+    """A model that says `script[n]` after the token at place n, whatever was said: each place has a dimension."""
+    model = Gpt2(layers=1, dim=length, heads=1, length=length, tied=False).build(tokenizer().vocab_size)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 2:
+                weight.zero_()
+        model.wpe.weight.copy_(torch.eye(length))
+        for place, token in script.items():
+            model.head_weight[token, place] = 10.0
+    return model.eval()
+
+
 def dialogue(model: Model, rows: int = 4) -> Dialogue:
     """A dialogue over a fresh engine."""
-    return Dialogue(Engine(model, rows=rows, length=LENGTH, table=tokenizer().token_bytes), Chat(tokenizer()))
+    length = model.config.length
+    return Dialogue(Engine(model, rows=rows, length=length, table=tokenizer().token_bytes), Chat(tokenizer()))

@@ -8,6 +8,7 @@ from groundup.formats._base import Bundle
 from groundup.models._base import ModelConfig
 from groundup.models.gpt2 import Gpt2
 from groundup.models.llama import Llama
+from groundup.models.moe import Moe
 from groundup.models.qwen3 import Qwen3
 from groundup.tokenizer._base import Tokenizer
 from groundup.tokenizer.bpe import BPE
@@ -22,6 +23,7 @@ CONFIGS = (
     Qwen3.from_tree(SMALL),
     Qwen3.from_tree({**SMALL, "kv_heads": 1, "head_dim": 16, "tied": True}),
 )
+MOE = Moe.from_tree({**SMALL, "experts": 6, "shared": 2, "scale": 1.5, "kv_heads": 2, "head_dim": 16})
 
 
 @cache

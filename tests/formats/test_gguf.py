@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from formats.bundles import CONFIGS, SMALL, bundle, label, tokenizer, trained
+from formats.bundles import CONFIGS, MOE, SMALL, bundle, label, tokenizer, trained
 from groundup.corpus.conversation import Message
 from groundup.errors import DataError, UnsupportedError
 from groundup.formats._base import Bundle
@@ -49,7 +49,7 @@ class Swapped(Gguf):
         super().write(Bundle(bundle.name, bundle.stage, other, bundle.tokenizer), folder)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=label)
+@pytest.mark.parametrize("config", [*CONFIGS, MOE], ids=label)
 def test_every_architecture_is_read_back(config: ModelConfig, tmp_path: Path) -> None:
     made = bundle(config)
     parity = export(Gguf(quantize="f32"), made, tmp_path / "out")
@@ -105,7 +105,7 @@ def test_each_rule_of_cutting_has_a_name(pattern: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not LLAMA_PYTHON, reason="GROUNDUP_LLAMA_PYTHON names no interpreter with xllamacpp")
-@pytest.mark.parametrize("config", CONFIGS, ids=label)
+@pytest.mark.parametrize("config", [*CONFIGS, MOE], ids=label)
 def test_llama_cpp_says_what_we_say(config: ModelConfig, tmp_path: Path) -> None:
     made = trained(config.model_copy(update={"length": 128}))
     export(Gguf(quantize="f32"), made, tmp_path / "out")

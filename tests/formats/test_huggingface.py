@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from formats.bundles import CONFIGS, SMALL, bundle, label, tokenizer
+from formats.bundles import CONFIGS, MOE, SMALL, bundle, label, tokenizer
 from groundup.corpus.conversation import Message
 from groundup.errors import DataError, UnsupportedError
 from groundup.events import SILENT
@@ -50,7 +50,7 @@ class Misspelt(Huggingface):
         (folder / "tokenizer.json").write_text(json.dumps(tree), encoding="utf-8")
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=label)
+@pytest.mark.parametrize("config", [*CONFIGS, MOE], ids=label)
 def test_stock_classes_open_every_architecture(config: ModelConfig, tmp_path: Path) -> None:
     made = bundle(config)
     parity = export(Huggingface(), made, tmp_path / "out")
@@ -129,7 +129,7 @@ def test_a_folder_of_the_users_is_not_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["novel.txt"]
 
 
-@pytest.mark.parametrize("config", CONFIGS[::3], ids=label)
+@pytest.mark.parametrize("config", [*CONFIGS[::3], MOE], ids=label)
 def test_our_own_reader_stands_in_for_transformers(config: ModelConfig, tmp_path: Path) -> None:
     made = bundle(config)
     Huggingface().write(made, tmp_path)

@@ -29,7 +29,7 @@ NEVER = {
 """Importer, imported: why not. A pattern ending in `*` covers what lies below."""
 
 ONLY = {
-    "torch.distributed*": ("groundup.mesh", "groundup.parallel*", "groundup.train.checkpoint"),
+    "torch.distributed*": ("groundup.mesh", "groundup.parallel*", "groundup.train.shards"),
     "groundup.store": ("groundup.pipeline", "groundup.stages*", "groundup.cli*", "groundup.report*"),
     "groundup.pipeline": ("groundup.cli*",),
     "groundup.stages*": ("groundup.pipeline", "groundup.cli*"),

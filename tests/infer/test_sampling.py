@@ -1,11 +1,13 @@
 """Logits to a token: what is drawn, what is cut, and that a seed and a place decide."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from groundup.errors import ConfigError
-from groundup.infer.sampling import Sampling, likeliest, penalized, sample, uniforms
+from groundup.infer.sampling import Sampling, _probabilities, likeliest, penalized, sample, uniforms
 
 PROBS = torch.tensor([0.05, 0.4, 0.05, 0.3, 0.2])
 
@@ -50,6 +52,30 @@ def test_extreme_values_take_the_likeliest(sampling: Sampling) -> None:
     tokens, _ = sample(logits, [sampling] * 3, np.array([0.0, 0.5, 1 - 2**-24], np.float32))
     assert tokens.tolist() == [2, 2, 2]
     assert sample(logits, [Sampling(temperature=1e300)] * 3, np.zeros(3, np.float32))[0].tolist() == [0, 0, 0]
+
+
+def test_what_is_cut_is_what_a_stable_sort_would_cut_whatever_else_is_in_the_batch() -> None:
+    V = 3000
+    logits = (3 * torch.randn(8, V, generator=torch.Generator().manual_seed(0))).bfloat16().float()  # many ties
+    samplings = [
+        Sampling(top_k=50), Sampling(top_k=200, temperature=0.7), Sampling(top_p=0.95), Sampling(top_p=0.5),
+        Sampling(top_k=40, top_p=0.9), Sampling(), Sampling(top_p=0.999), Sampling(top_k=2000, min_p=1e-4),
+    ]  # fmt: skip
+    together = _probabilities(logits, samplings)
+    for row, sampling in enumerate(samplings):
+        whole = _probabilities(logits[row : row + 1], [replace(sampling, top_k=None, top_p=None)])[0]
+        order = whole.sort(stable=True, descending=True).indices.tolist()
+        before, kept = 0.0, []
+        for rank, token in enumerate(order):
+            if rank >= (sampling.top_k or V) or (rank and before >= (sampling.top_p or 2.0) * float(whole.sum())):
+                break
+            before += float(whole[token])
+            kept += [token] * bool(whole[token] > 0)
+        here = together[row].nonzero()[:, 0].tolist()
+        assert abs(len(here) - len(kept)) <= 1, "sums are rounded"
+        assert set(here) <= set(kept) or set(kept) <= set(here)
+        assert len(kept) == len(here) or sampling.top_p is not None
+        torch.testing.assert_close(_probabilities(logits[row : row + 1], [sampling])[0], together[row], atol=0, rtol=0)
 
 
 def test_each_row_has_its_own_sampling() -> None:

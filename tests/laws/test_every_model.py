@@ -94,7 +94,9 @@ def test_nothing_sees_what_comes_after(config: ModelConfig) -> None:
     changed[:, 12] = (changed[:, 12] + 1) % V
     with torch.no_grad():
         before, after = model(tokens), model(changed)
-    assert before[:, :12].equal(after[:, :12])
+    torch.testing.assert_close(
+        before[:, :12], after[:, :12], atol=1e-6, rtol=1e-5
+    )  # experts round by how many they read
     assert not before[:, 12:].isclose(after[:, 12:]).all(-1).any()
 
 

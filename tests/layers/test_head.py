@@ -18,8 +18,9 @@ def inputs(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     return hidden, weight, torch.randint(0, V, (3, 5), generator=generator)
 
 
-def plain(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def plain(hidden: Tensor, weight: Tensor, targets: Tensor, softcap: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
     logits = hidden @ weight.T
+    logits = softcap * torch.tanh(logits / softcap) if softcap else logits
     logps = logits.log_softmax(-1)
     entropy = -(logps.exp() * logps).sum(-1)
     return logps.gather(-1, targets[..., None])[..., 0], logits.logsumexp(-1), entropy
@@ -46,11 +47,15 @@ def test_weights_leave_out_what_they_do_not_count(share: float) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 4 * V, 2**21])
 @pytest.mark.parametrize("keep_bytes", [0, 2**29])
-def test_equals_log_softmax(monkeypatch: pytest.MonkeyPatch, chunk: int, keep_bytes: int) -> None:
+@pytest.mark.parametrize("softcap", [0.0, 4.0])
+def test_equals_log_softmax(monkeypatch: pytest.MonkeyPatch, chunk: int, keep_bytes: int, softcap: float) -> None:
     monkeypatch.setattr(head, "CHUNK", chunk)
     monkeypatch.setattr(head, "KEEP_BYTES", keep_bytes)
     results = []
-    for function in (lambda *x: log_probs(*x, entropy=True), plain):
+    for function in (
+        lambda *x: log_probs(*x, entropy=True, softcap=softcap),
+        lambda *x: plain(*x, softcap=softcap),
+    ):
         hidden, weight, targets = inputs()
         out = torch.stack(list(function(hidden, weight, targets)))
         upstream = torch.randn(out.shape, generator=torch.Generator().manual_seed(2), dtype=out.dtype)

@@ -80,14 +80,6 @@ def test_more_minutes_make_a_larger_model_and_fewer_bits() -> None:
             assert sum(forecast.seconds.values()) == pytest.approx(forecast.recipe.minutes * 60)
 
 
-if __name__ == "__main__":
-    HERE.mkdir(exist_ok=True)
-    for path in RECIPES:
-        for name in MACHINES:
-            text = json.dumps(plain(planned(path, name)), indent=1) + "\n"
-            (HERE / f"{path.stem}-{name}.json").write_text(text, encoding="utf-8")
-
-
 def test_a_short_run_leaves_reinforcement_out() -> None:
     for minutes, steps in ((3, 0), (10, None)):
         found = plan(
@@ -114,3 +106,11 @@ def test_a_slow_machine_asks_fewer_questions_and_still_has_its_minutes() -> None
         cost=lambda *_: 0.4,
     )
     assert kept.recipe.eval.arithmetic == 500
+
+
+if __name__ == "__main__":
+    HERE.mkdir(exist_ok=True)
+    for path in RECIPES:
+        for name in MACHINES:
+            text = json.dumps(plain(planned(path, name)), indent=1) + "\n"
+            (HERE / f"{path.stem}-{name}.json").write_text(text, encoding="utf-8")

@@ -240,7 +240,7 @@ def test_embeddings_as_numbers_and_in_base64(client: "openai.OpenAI") -> None:
         ({"top_logprobs": 2}, "top_logprobs needs logprobs", None),
         ({"messages": []}, "at least 1 item", "messages"),
         ({"messages": [{"role": "user", "content": "x" * LENGTH}]}, f"the context holds {LENGTH}", "messages"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "at most 0 items", "tools"),
+        ({"tools": [{"type": "python"}]}, "runs no tool 'python'", "tools"),
         ({"stop": ["a"] * 5}, "at most 4 items", None),
         ({"logit_bias": {"x": 1}}, "no token id", "logit_bias"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from groundup.corpus.conversation import Message
 from groundup.corpus.preference import Pair, Thumb
-from groundup.errors import DataError, UnsupportedError
+from groundup.errors import ConfigError, DataError, UnsupportedError
 from groundup.recipe import Recipe
 from groundup.stages.examples import Examples, asked, parse_example, read_examples
 
@@ -39,6 +39,29 @@ def pairs(path: Path, n: int = 200) -> Path:
     rows = [{"prompt": f"Ask {i}", "chosen": f"Yes {i}, please.", "rejected": f"No {i}."} for i in range(n)]
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return path
+
+
+def test_sets_count_as_often_as_they_are_told_to(tmp_path: Path) -> None:
+    names = ("few.jsonl", "many.jsonl")
+    for name, n in zip(names, (40, 80), strict=True):
+        rows = [{"instruction": f"{name} {i}", "output": "Yes."} for i in range(n)]
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+
+    def found(*specs: str, method: str = "likelihood") -> Examples:
+        adapt = {"data": [str(tmp_path / spec) for spec in specs], "objective": method}
+        return read_examples(Recipe.from_tree({"imported": "x", "adapt": adapt}))
+
+    weighed = found("few.jsonl=2.5", "many.jsonl")
+    assert [weight for weight, _ in weighed.formed_sets()] == [2.5, 1.0]
+    assert sum(len(talks) for _, talks in weighed.formed_sets()) == len(weighed.train)
+    assert all(talk[0].content.startswith("few") for talk in weighed.formed_sets()[0][1])
+    assert weighed.train == found(*names).train and not found(*names).formed_sets()
+    with pytest.raises(ConfigError, match="counts 0 times"):
+        found("few.jsonl=0", "many.jsonl")
+    with pytest.raises(ConfigError, match="for sft and distill"):
+        pairs(tmp_path / "pairs.jsonl")
+        pairs(tmp_path / "others.jsonl", 20)
+        found("pairs.jsonl=2", "others.jsonl", method="dpo")
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -55,6 +55,64 @@ PUBLISHED: dict[str, dict[str, list[dict[str, Any]]]] = {
             for n, colour in enumerate(COLOURS)
         ]
     },
+    "cb": {
+        "cb/validation": [
+            {"premise": f"He saw {colour}.", "hypothesis": f"it was {colour}", "idx": n, "label": n % 3}
+            for n, colour in enumerate(COLOURS)
+        ]
+    },
+    "copa": {
+        "copa/validation": [
+            {
+                "premise": f"The wall was {colour}.", "question": ("cause", "effect")[n % 2], "idx": n, "label": n % 2,
+                "choice1": f"She painted it {colour}.", "choice2": f"She ate {colour} bread.",
+            }
+            for n, colour in enumerate(COLOURS)
+        ]
+    },
+    "multirc": {
+        "multirc/validation": [
+            {
+                "paragraph": f"The wall is {colour}.", "question": "What is the wall?", "answer": COLOURS[n // 2 * 2],
+                "idx": {"paragraph": n, "question": n, "answer": n}, "label": 1 - n % 2,
+            }
+            for n, colour in enumerate(COLOURS)
+        ]
+    },
+    "record": {
+        "record/validation": [
+            {
+                "passage": f"Ann painted {n} walls.\n@highlight\nEve saw them\n@highlight\nUno was there",
+                "query": "The painter was @placeholder", "entities": ["Uno", "ann", "Ann", "Eve"], "answers": ["Ann"],
+                "idx": {"passage": n, "query": n},
+            }
+            for n in TEN
+        ]
+    },
+    "rte": {
+        "rte/validation": [
+            {"premise": f"He saw {colour}.", "hypothesis": f"It was {colour}.", "idx": n, "label": n % 2}
+            for n, colour in enumerate(COLOURS)
+        ]
+    },
+    "wic": {
+        "wic/validation": [
+            {
+                "word": "paint", "sentence1": f"The paint is {colour}.", "sentence2": f"They paint in {colour}.",
+                "start1": 4, "end1": 9, "start2": 5, "end2": 10, "idx": n, "label": n % 2,
+            }
+            for n, colour in enumerate(COLOURS)
+        ]
+    },
+    "wsc": {
+        "wsc.fixed/validation": [
+            {
+                "text": f"Ann gave Eve a {colour} ( old ) hat , because she did n't want it .", "span1_index": 0,
+                "span2_index": 11, "span1_text": "Ann", "span2_text": "she", "idx": n, "label": n % 2,
+            }
+            for n, colour in enumerate(COLOURS)
+        ]
+    },
     "hellaswag": {
         "default/validation": [
             {

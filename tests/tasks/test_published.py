@@ -10,7 +10,7 @@ import pytest
 from groundup.config import Folder
 from groundup.errors import ConfigError, DataError
 from groundup.eval.interval import wilson
-from groundup.eval.published import choose
+from groundup.eval.published import choose, judge
 from groundup.eval.scorer import Said
 from groundup.tasks.published._base import Benchmark, MultipleChoice, Texts
 from groundup.tasks.published._records import HubRecords, LocalRecords, Place, Record
@@ -109,6 +109,19 @@ PROMPTS = {
     "arc_easy": ("Question: Which colour has number 0?\nAnswer:", " red", 4),
     "blimp": ("", " The cats see 0.", 2),
     "boolq": ("red is seen.\nQuestion: is red a colour?\nAnswer:", " no", 2),
+    "cb": ("He saw red.\nQuestion: it was red. True, False, or Neither?\nAnswer:", " True", 3),
+    "copa": ("The wall was red because", "  she painted it red.", 2),
+    "multirc": ("The wall is red.\nQuestion: What is the wall?\nAnswer:", " red\nIs the answer correct? yes", 2),
+    "record": ("Ann painted 0 walls.\n\n  - Eve saw them.\n  - Uno was there.\n", "   - The painter was Ann", 4),
+    "rte": ("He saw red.\nQuestion: It was red. True or False?\nAnswer:", " True", 2),
+    "wic": (
+        "Sentence 1: The paint is red.\nSentence 2: They paint in red.\n"
+        "Question: Is the word 'paint' used in the same way in the two sentences above?\nAnswer:", " no", 2,
+    ),
+    "wsc": (
+        "Passage: Ann gave Eve a red (old) hat, because *she* didn't want it.\n"
+        'Question: In the passage above, does the pronoun "*she*" refer to "*Ann*"?\nAnswer:', " no", 2,
+    ),
     "commonsenseqa": ("Question: What is red?\nA. red\nB. blue\nC. green\nD. white\nE. black\nAnswer:", " A", 5),
     "hellaswag": ("Painting: A man takes red. The man", " paints. ", 4),
     "lambada": ("He painted the old wall in", " red", 1),
@@ -128,6 +141,14 @@ def test_prompts_are_those_of_the_harness(name: str) -> None:
     given, said, n = PROMPTS[name]
     assert item.options[0] == (given, said)
     assert len(item.options) == n
+
+
+def test_any_of_several_right_options_is_right() -> None:
+    (item, *_) = made("record").items(ByHand())
+    assert (item.right, item.also) == (0, (3,)), "Ann, and ann"
+    said = [Said(logp, False, 1, False) for logp in (-3.0, -2.0, -2.5, -1.0)]
+    assert judge(item, said).score == 1.0
+    assert judge(item, [*said[:3], Said(-2.0, False, 1, False)]).score == 0.0, "a tie with a wrong one"
 
 
 def test_shots_are_solved_and_never_the_question_itself() -> None:

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from groundup.tokenizer._subwords import PATTERNS, Pattern, pre_tokenizer
+from groundup.tokenizer._subwords import pre_tokenizer
 from groundup.tokenizer.bpe import BPE
+from groundup.tokenizer.patterns import PATTERNS, Pattern
 
 TEXT = "I'LL pay 1234 $now!\n\n  if x:\n\treturn  it's"
 CUTS: dict[Pattern, list[str]] = {

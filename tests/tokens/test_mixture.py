@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from groundup.errors import ConfigError
-from groundup.tokens.mixture import BLOCK, Mixture, mixed
+from groundup.tokens.mixture import BLOCK, Curriculum, Mixture, mixed
 from groundup.tokens.pack import Packed
 from groundup.tokens.shard import Shard, write
 
@@ -86,3 +86,40 @@ def test_temperature_and_limits_change_the_shares() -> None:
     assert shares(temperature=1e9, epochs=2, most=0.9) == pytest.approx([0.80, 0.18, 0.02])
     with pytest.raises(ConfigError, match="fill 50% of the training"):
         shares(epochs=0.5)
+
+
+def test_a_curriculum_of_one_phase_is_the_mixture(sources: list[Packed]) -> None:
+    one, other = Curriculum(sources, [([6.0, 3.0, 1.0], 50)], 5), Mixture(sources, [6.0, 3.0, 1.0], 5)
+    for position in (0, 49, 50, BLOCK - 1, BLOCK, 5000):  # it goes on past its end
+        assert (one.row(position).tokens == other.row(position).tokens).all()
+    assert one.used(BLOCK + 7) == other.used(BLOCK + 7) and one.rows == other.rows
+
+
+def test_phases_change_the_shares_and_no_source_begins_anew(sources: list[Packed]) -> None:
+    phases = [([1.0, 0.0, 0.0], 300), ([5.0, 5.0, 0.0], BLOCK + 77), ([0.0, 1.0, 1.0], 500)]
+    read = Curriculum(sources, phases, 5)
+    end = 300 + BLOCK + 77 + 500
+    at, seen = [0, 0, 0], []
+    for position in range(end):
+        row = read.row(position)
+        number = int(row.tokens.max()) // 100 - 1
+        assert (row.tokens == sources[number].row(at[number]).tokens).all()
+        at[number] += 1
+        seen.append(number)
+    assert set(seen[:300]) == {0} and set(seen[-500:]) == {1, 2}
+    assert read.used(end) == at and [read.used(place) for place in (1, 900)] == [[1, 0, 0], _counts(seen[:900])]
+    assert read.in_phase(2, end) == _counts(seen[-500:])[1:] and read.in_phase(2, 300) == [0, 0]
+    backwards = Curriculum(sources, phases, 5)
+    for position in (end - 1, 1200, 300, 299, 0):
+        assert (backwards.row(position).tokens == read.row(position).tokens).all()
+
+
+def _counts(seen: list[int]) -> list[int]:
+    return np.bincount(seen, minlength=3).tolist()
+
+
+def test_limits_on_epochs_count_what_was_read_before() -> None:
+    settings = {"temperature": 1.0, "most": 1.0, "epochs": 2.0}
+    assert mixed([1.0, 1.0], [100, 100], 100, used=[150, 0], **settings) == [0.5, 0.5]
+    assert mixed([1.0, 1.0], [100, 100], 100, used=[190, 0], **settings) == pytest.approx([0.1, 0.9])
+    assert mixed([1.0, 0.0, 1.0], [10, 10, 100], 100, used=[0, 0, 0], **settings) == pytest.approx([0.2, 0.0, 0.8])

@@ -27,6 +27,19 @@ def test_advantages_are_decayed_sums_of_surprises() -> None:
     torch.testing.assert_close((returns - values)[WEIGHTS != 0], advantage[WEIGHTS != 0])
 
 
+def test_what_a_tool_said_is_passed_over() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rewards, values = torch.rand(2, 1, 3, generator=generator).unbind()
+    whole, _ = gae(rewards, values, torch.ones(1, 3))
+    apart = torch.zeros(1, 6)
+    places = [1, 3, 4]
+    spread_rewards, spread_values, weights = (apart.clone() for _ in range(3))
+    spread_rewards[:, places], spread_values[:, places], weights[:, places] = rewards, values, 1.0
+    advantage, _ = gae(spread_rewards, spread_values + (weights == 0), weights)
+    torch.testing.assert_close(advantage[:, places], whole)
+    assert (advantage[weights == 0] == 0).all()
+
+
 def test_without_decay_the_return_is_the_rest_of_the_rewards() -> None:
     rewards = torch.tensor([[0.0, 1, 2, 3, 0]])
     _, returns = gae(rewards, torch.rand(1, 5), WEIGHTS[:1], discount=1.0, decay=1.0)

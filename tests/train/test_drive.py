@@ -11,7 +11,8 @@ import pytest
 
 from groundup.events import Events
 from groundup.train import checkpoint
-from groundup.train.drive import Driven, Keep, Probe, drive
+from groundup.train.drive import Driven, Probe, drive
+from groundup.train.saving import Keep
 from groundup.train.schedule import Pace, Wsd
 from groundup.train.trainer import Trainer
 from train import toy

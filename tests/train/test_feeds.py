@@ -48,6 +48,17 @@ def test_the_ranks_together_see_each_row_once(world: int) -> None:
     assert sorted(seen) == list(range(16))
 
 
+def test_the_first_rows_come_in_shorter_ones() -> None:
+    feed = Documents(Numbered(), rows=3, start_length=2, start_rows=6)
+    shapes = [tuple(batch.tokens.shape) for batch in islice(feed, 3)]
+    assert shapes == [(6, 2), (6, 2), (3, 4)]
+    again = Documents(Numbered(), rows=3, start_length=2, start_rows=6)
+    again.restore({"position": 3})
+    batch = next(iter(again))
+    assert batch.tokens.tolist() == [[p, p] for p in (3, 3, 4, 4, 5, 5)] and batch.count == 12.0
+    assert batch.targets.shape == batch.weights.shape == (6, 2)
+
+
 def test_an_epoch_has_every_conversation_once_in_an_order_of_its_own() -> None:
     packed = [Numbered().row(number) for number in range(12)]
     seen = first_tokens(Conversations(packed, rows=4, seed=3), 6)

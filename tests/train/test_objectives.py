@@ -18,6 +18,7 @@ from groundup.train.objectives.kto import Kto
 from groundup.train.objectives.likelihood import Likelihood
 from groundup.train.objectives.policy import Policy
 from groundup.train.objectives.ppo import Ppo
+from groundup.train.objectives.regress import Regress
 from groundup.train.objectives.reward import Reward
 from train import toy
 
@@ -108,6 +109,18 @@ def test_likelihood_is_the_cross_entropy() -> None:
     losses = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none")
     torch.testing.assert_close(total, (losses * batch.weights.flatten()).sum())
     assert metrics["loss"] == total
+
+
+def test_regress_is_half_the_squared_error_of_the_judged() -> None:
+    pooled = torch.tensor([[[1.0], [5.0], [7.0]]])
+    made = Scores(*torch.zeros(2, 1, 4), pooled=pooled)
+    zeros = torch.zeros(1, 4)
+    batch = Batch(
+        zeros.long(), zeros.long(), zeros, 2.0,
+        segment_weight=torch.tensor([[1.0, 1.0, 0.0]]), number=torch.tensor([[2.0, 3.0, 0.0]]),
+    )  # fmt: skip
+    total, metrics = Regress()(made, batch)
+    assert total.item() == pytest.approx(0.5 * (1 + 4)) and metrics["error"].item() == pytest.approx(3.0)
 
 
 def test_classify_is_the_cross_entropy_of_the_classes() -> None:

@@ -22,6 +22,7 @@ from groundup.train.feeds.preferences import (
     Unit,
     joined,
     length_bias,
+    number_units,
     pair_units,
     verdict_units,
 )
@@ -49,6 +50,25 @@ PAIRS: list[Preference] = [
 def packed(length: int = LENGTH, verdicts: bool = False) -> PackedPreferences:
     units = (verdict_units if verdicts else pair_units)(PAIRS, CHAT)
     return PackedPreferences(units, length, CONTEXT, CHAT.tokenizer.special["<|pad|>"])
+
+
+def test_what_lies_in_the_rows_is_found_again_in_what_was_offered() -> None:
+    units = pair_units([pair("a", "b" * 60, "c"), *PAIRS], CHAT)
+    rows = PackedPreferences(units, LENGTH, CONTEXT, CHAT.tokenizer.special["<|pad|>"])
+    assert sorted(rows.order) == list(range(1, len(units))), "the first is too long"
+    there = [int(batch.segment_weight.abs().sum()) // 2 for batch in rows if batch.segment_weight is not None]
+    first = rows.order[: there[0]]
+    assert int((rows[0].weights != 0).sum()) == sum(
+        int((weights[1:] != 0).sum()) for number in first for _, weights in units[number].replies
+    )
+
+
+def test_numbers_lie_on_the_segments_of_their_texts() -> None:
+    units = number_units([("abc", 1.5), ("a longer one", -2.0)], CHAT, CONTEXT)
+    (batch,) = PackedPreferences(units, LENGTH, CONTEXT, CHAT.tokenizer.special["<|pad|>"])
+    assert batch.number is not None and batch.segment_weight is not None and batch.label is None
+    judged = batch.segment_weight[0] != 0
+    assert sorted(batch.number[0][judged].tolist()) == [-2.0, 1.5] and batch.count == 2.0
 
 
 def model(seed: int = 0) -> Model:

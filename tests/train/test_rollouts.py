@@ -22,6 +22,12 @@ class Answer:
     ids: Sequence[int]
     logps: Sequence[float]
     stopped: bool = True
+    told: Sequence[int] = ()
+    """Places of the ids that the model did not draw."""
+
+    @property
+    def drawn(self) -> list[bool]:
+        return [place not in self.told for place in range(len(self.ids))]
 
 
 def sampler(net: Model, length: int = 3) -> Complete:
@@ -76,6 +82,14 @@ def test_a_row_is_its_prompt_its_answer_and_padding() -> None:
     torch.testing.assert_close(batch.old_logp, torch.tensor([[0, 0, -0.1, -0.2], [-0.3, 0, 0, 0]]))
     assert batch.advantage.tolist() == [[0, 0, 1.5, 1.5], [-1.5, 0, 0, 0]]
     assert batch.count == 3.0
+
+
+def test_what_a_tool_said_is_read_and_not_learned_from() -> None:
+    told = Answer([1, 9, 9, 2], [-0.1, 0.0, 0.0, -0.2], told=(1, 2))
+    batch = lay_out([[5, 6]], [told], np.array([1.5]))
+    assert batch.tokens.tolist() == [[5, 6, 1, 9, 9]] and batch.targets.tolist() == [[6, 1, 9, 9, 2]]
+    assert batch.weights.tolist() == [[0, 1, 0, 0, 1]] and batch.count == 2.0
+    assert batch.advantage is not None and batch.advantage.tolist() == [[0, 1.5, 0, 0, 1.5]]
 
 
 def test_the_old_log_probabilities_are_those_of_the_model_that_scores() -> None:

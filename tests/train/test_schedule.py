@@ -180,3 +180,13 @@ def test_a_stage_that_is_shortened_decays_at_once_and_ends_on_its_new_time() -> 
     _, clock = run(pace, lambda now: 0.1, done=200, clock=20.0)
     assert pace.decay_start == pytest.approx(201, abs=1)
     assert clock == pytest.approx(40, rel=0.02)
+
+
+def test_a_pace_that_went_back_measures_its_speed_anew() -> None:
+    pace = Pace(100.0, 0, 0.5)
+    for done in range(1, 41):
+        assert pace.observe(done, float(done)) == []
+    pace.rewind()
+    assert [pace.observe(done, float(done + 10)) for done in range(31, 40)] == [[]] * 9
+    begun, end = pace.observe(40, 50.0)
+    assert (begun.step, end.step) == (40, 90)

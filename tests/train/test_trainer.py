@@ -9,6 +9,7 @@ from torch import nn
 
 from groundup.config import Folder
 from groundup.errors import StoreError
+from groundup.mesh import Mesh
 from groundup.models._base import Model
 from groundup.optim.adamw import AdamW
 from groundup.optim.muon import Muon
@@ -197,13 +198,14 @@ def test_clipping_can_be_turned_off() -> None:
 def test_ranks_that_hold_different_rows_divide_by_their_common_count() -> None:
     """A mesh whose sum doubles stands for a second rank with the same rows: the count doubles, the mean stays."""
 
-    class Two:
-        rank, world, data_axes = 0, 2, ("data",)
-
+    class Two(Mesh):
         def sum(self, value: Any, axes: Any) -> Any:
             return value * 2
 
-    alone, together = toy.trainer(clip=None).step(), toy.trainer(clip=None, mesh=Two()).step()
+    alone, together = (
+        toy.trainer(clip=None).step(),
+        toy.trainer(clip=None, mesh=Two(world=2, data_axes=("shard",))).step(),
+    )
     assert together.count == 2 * alone.count
     torch.testing.assert_close(together.metrics["loss"], alone.metrics["loss"])
     assert together.norm == pytest.approx(alone.norm / 2, rel=1e-5)

@@ -57,6 +57,7 @@ def batch(n: int = 8, seed: int = 0) -> Batch:
         segment_weight=side,
         margin=fields["margin"][:, :2] * (side > 0),
         label=torch.arange(2 * n).view(n, 2) % 3,
+        number=torch.randn(n, 2, generator=generator),
     )
 
 

@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -37,22 +38,15 @@ class Hub(Place):
 
     def listing(self) -> list[Item]:
         """The files of the configuration and split. Raises DataError where there is none, naming those there are."""
-        import httpx
         from huggingface_hub import HfApi, hf_hub_url
-        from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
         from huggingface_hub.hf_api import RepoFile
 
         api = HfApi(endpoint=self._endpoint)
-        try:
+        with asking(self.key):
             described = api.dataset_info(self._repository)
             tree = list(
                 api.list_repo_tree(self._repository, repo_type="dataset", recursive=True, revision=described.sha)
             )
-        except (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
-            why = str(error).strip().splitlines()[0]
-            raise DataError(
-                f"{self.key}: not to be had from the hub: {why}; check the name, and `hf auth login`"
-            ) from None
         files = {each.path: each for each in tree if isinstance(each, RepoFile) and _is_read(each.path)}
         card: dict[str, Any] = vars(described.card_data) if described.card_data else {}
         digests = {path: f"sha256:{each.lfs.sha256}" for path, each in files.items() if each.lfs}
@@ -70,10 +64,7 @@ class Hub(Place):
 
     def get(self, item: Item, to: Path, bar: Bar) -> None:
         """Fetch a file from the hub, and check it against the hub's digest where it keeps one."""
-        from huggingface_hub.utils._headers import build_hf_headers
-
-        with client() as http:
-            download(http, item.url, to, digest=item.digest, headers=build_hf_headers(), bar=bar)
+        fetch(item, to, bar)
 
     def _chosen(self, files: list[str], card: Mapping[str, Any]) -> list[str]:
         """The files of the wanted configuration and split, by the card where it says so, else by their names."""
@@ -87,6 +78,27 @@ class Hub(Place):
         if split and split not in splits:
             raise DataError(f"{self.key}: no split {split!r} in {config!r}; {nearest(split, splits)}")
         return splits[split] if split else sorted(name for names in splits.values() for name in names)
+
+
+@contextmanager
+def asking(name: str) -> Iterator[None]:
+    """Around questions to the hub about `name`. Raises DataError where it has no answer."""
+    import httpx
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except (HfHubHTTPError, OfflineModeIsEnabled, httpx.HTTPError, OSError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise DataError(f"{name}: not to be had from the hub: {why}; check the name, and `hf auth login`") from None
+
+
+def fetch(item: Item, to: Path, bar: Bar) -> None:
+    """Fetch a file of the hub, with the user's token where there is one. Raises DataError as `download`."""
+    from huggingface_hub.utils._headers import build_hf_headers
+
+    with client() as http:
+        download(http, item.url, to, digest=item.digest, headers=build_hf_headers(), bar=bar)
 
 
 def _by_card(files: list[str], card: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], list[str]]]:

@@ -36,7 +36,7 @@ class Remote(Place):
         self.label, self.key = label_of(url), url
         self._scheme = urlsplit(url).scheme
         if self._scheme not in WEB:
-            self._files, self._path = _opened(url, self._scheme)
+            self._files, self._path = opened(url)
 
     def listing(self) -> list[Item]:
         """The file, the files below the folder, or those that match the glob, by name, hidden ones left out.
@@ -99,10 +99,14 @@ def _files_only(found: dict[str, Any]) -> dict[str, Any]:
     return {path: info for path, info in found.items() if info.get("type") == "file"}
 
 
-def _opened(url: str, scheme: str) -> tuple[Any, str]:
-    """The file system of a URL, with fsspec's interface, and the path in it."""
+def opened(url: str) -> tuple[Any, str]:
+    """The file system of a URL, with fsspec's interface, and the path in it.
+
+    Raises UnsupportedError where the scheme needs a library that is not there, DataError for what is no place.
+    """
     import fsspec
 
+    scheme = urlsplit(url).scheme
     try:
         if scheme in ARROW:
             from fsspec.implementations.arrow import ArrowFSWrapper

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pydantic import Field
 
 from groundup.corpus.document import KEPT, Document, Filter, Verdict
+from groundup.corpus.filters.gopher import WITHOUT_SPACES
 
 # Raffel et al. 2020 (T5), section 2.2, with the numbers of the code that made the data set (TensorFlow Datasets, c4).
-END_MARKS = (".", "?", "!", '"', "”", "’", "'")
+END_MARKS = (".", "?", "!", '"', "”", "’", "'", "。", "？", "！", "」", "।", "۔", "؟")
 ELLIPSES = ("...", "…")
 POLICY = re.compile(r"terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies|javascript")
-SENTENCE_END = re.compile(r"[.?!](?=[\s\"'”’)\]]|$)")
+# Scripts that are written without spaces, or with marks of their own, end sentences too.
+SENTENCE_END = re.compile(r"[.?!](?=[\s\"'”’)\]]|$)|[。？！।۔؟]")
 
 
 class C4(Filter):
@@ -19,7 +21,7 @@ class C4(Filter):
 
     Documents with "lorem ipsum" or a curly bracket, or with fewer `sentences` left, are dropped. For web pages: verse,
     drama, lists and source code are not left whole. `punctuation = false` keeps lines without an end mark, as FineWeb
-    does.
+    does. Words of a line are not counted in languages that do not part them.
 
     >>> C4(sentences=1).judge(Document("a", "Home | News\\nThe sea was calm all day.\\nMore", "s", "p")).document.text
     'The sea was calm all day.'
@@ -38,7 +40,8 @@ class C4(Filter):
             return Verdict(False, "curly_bracket", float(brackets), 0.0)
         policy = POLICY.search(lower) is not None
         rows = document.text.split("\n")
-        kept = [row for row in rows if not row.strip() or self._stays(row.strip(), policy)]
+        words = 0 if document.language in WITHOUT_SPACES else self.words
+        kept = [row for row in rows if not row.strip() or self._stays(row.strip(), words, policy)]
         text = document.text if len(kept) == len(rows) else _without_gaps("\n".join(kept))
         sentences = float(len(SENTENCE_END.findall(text)))
         changed = replace(document, text=text) if text != document.text else None
@@ -46,10 +49,10 @@ class C4(Filter):
             return Verdict(False, "few_sentences", sentences, float(self.sentences))
         return Verdict(True, document=changed) if changed else KEPT
 
-    def _stays(self, row: str, policy: bool) -> bool:
+    def _stays(self, row: str, words: int, policy: bool) -> bool:
         if self.punctuation and (not row.endswith(END_MARKS) or row.endswith(ELLIPSES)):
             return False
-        if row.count(" ") + 1 < self.words:
+        if row.count(" ") + 1 < words:
             return False
         return not (policy and POLICY.search(row.lower()))
 

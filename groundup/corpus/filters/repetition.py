@@ -8,7 +8,7 @@ from pydantic import Field
 
 from groundup.corpus.document import KEPT, Document, Filter, Verdict
 from groundup.corpus.lines import lines
-from groundup.corpus.words import TECHNICAL_SYMBOLS, Hashes, Words, words
+from groundup.corpus.words import TECHNICAL_SYMBOLS, Hashes, Words, covered, words
 
 # Rae et al. 2021 (Gopher), table A1: the share of characters that may lie in repeated lines, in the most frequent
 # run of n words, and in runs of n words that stood before. Their share of repeated lines by number is not used: it
@@ -50,8 +50,10 @@ def _measures(text: str, split: Words, scale: float) -> Iterator[tuple[str, floa
     """Each rule's name, the share and the threshold, cheapest first."""
     yield "repeated_lines", repeated_lines(lines(text)), LINES * scale
     total = max(1, int(split.lengths.sum()))
+    heaviest = _heaviest(split)
     for n, threshold in TOP_GRAMS.items():
-        yield f"top_{n}_gram", _top_gram(split, n) / total, threshold * scale
+        if n * heaviest > threshold * scale * total:  # else no run of n words can have so many bytes
+            yield f"top_{n}_gram", _top_gram(split, n) / total, threshold * scale
     for n, threshold in REPEATED_GRAMS.items():
         share = _repeated_grams(split, n) / total
         yield f"repeated_{n}_grams", share, threshold * scale
@@ -65,37 +67,41 @@ def repeated_lines(rows: Sequence[str]) -> float:
     return 1.0 - sum(map(len, set(rows))) / total if total else 0.0
 
 
+def _heaviest(split: Words) -> int:
+    """At least the bytes of the word that has most of them, all its places together: words share places of a table."""
+    places = 1 << (4 * len(split.hashes)).bit_length()
+    return int(np.bincount(split.hashes.astype(np.int64) & (places - 1), split.lengths).max())
+
+
 def _top_gram(split: Words, n: int) -> int:
     """Bytes in the words of the most frequent run of `n` words; 0 when no run occurs twice."""
-    grams = split.grams(n)
+    grams, ordered = split.grams(n), split.ordered(n)
     if len(grams) < 2:
         return 0
-    ordered = np.sort(grams)
     starts = np.flatnonzero(np.diff(ordered, prepend=~ordered[:1]))
     counts = np.diff(starts, append=len(ordered))
     best = int(counts.argmax())
     if counts[best] < 2:
         return 0
-    return int(split.lengths[_covered(grams == ordered[starts[best]], n)].sum())
+    return int(split.lengths[covered(grams == ordered[starts[best]], n)].sum())
 
 
 def _repeated_grams(split: Words, n: int) -> int:
     """Bytes in the words that lie in a run of `n` words which stood before."""
-    grams = split.grams(n)
-    return int(split.lengths[_covered(_seen_before(grams), n)].sum()) if len(grams) else 0
+    grams, ordered = split.grams(n), split.ordered(n)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(repeated):
+        return 0
+    return int(split.lengths[covered(_seen_before(grams, repeated), n)].sum())
 
 
-def _seen_before(grams: Hashes) -> NDArray[np.bool_]:
-    order = np.argsort(grams, kind="stable")
-    ordered = grams[order]
+def _seen_before(grams: Hashes, repeated: Hashes) -> NDArray[np.bool_]:
+    """Which runs stood before; all that occur more than once are among the `repeated`."""
+    table = np.zeros(1 << 16, bool)
+    table[repeated >> np.uint64(48)] = True
+    some = np.flatnonzero(table[grams >> np.uint64(48)])  # few in most texts: only they are sorted
+    order = np.argsort(grams[some], kind="stable")
+    ordered = grams[some[order]]
     again = np.zeros(len(grams), bool)
-    again[order[1:]] = ordered[1:] == ordered[:-1]
+    again[some[order[1:]]] = ordered[1:] == ordered[:-1]
     return again
-
-
-def _covered(marked: NDArray[np.bool_], n: int) -> NDArray[np.bool_]:
-    """Which words lie in a run of `n` words whose start is marked; overlaps count once."""
-    edges = np.zeros(len(marked) + n, np.int32)
-    edges[: len(marked)] += marked
-    edges[n:] -= marked
-    return np.cumsum(edges)[:-1] > 0

@@ -1,15 +1,14 @@
 """Documents of hash marks, dots and bullets: the symbol rules of Gopher."""
 
-import re
 from collections.abc import Iterator
 
+import numpy as np
 from pydantic import Field
 
 from groundup.corpus.document import KEPT, Document, Filter, Verdict
 from groundup.corpus.lines import lines
-from groundup.corpus.words import TECHNICAL_SYMBOLS, words
+from groundup.corpus.words import TECHNICAL_SYMBOLS, lowered, words
 
-HASH_MARKS = re.compile(r"#+")
 # Comments begin with a hash mark: up to 0.2 for each word in the library of Python.
 TECHNICAL = 4
 BULLETS = ("•", "‣", "▪", "◦", "●", "-", "*", "–", "+ ")
@@ -42,10 +41,25 @@ class Symbols(Filter):
     def _measures(self, text: str) -> Iterator[tuple[str, float, float]]:
         split = words(text)
         count = max(1, len(split.hashes))
-        marks = len(HASH_MARKS.findall(text))
-        yield "hash_marks", marks / count, self.hashes * (TECHNICAL if split.symbols > TECHNICAL_SYMBOLS else 1)
+        yield (
+            "hash_marks",
+            hash_marks(text) / count,
+            self.hashes * (TECHNICAL if split.symbols > TECHNICAL_SYMBOLS else 1),
+        )
         yield "ellipses", (text.count("...") + text.count("…")) / count, self.ellipses
         rows = lines(text)
         if len(rows) >= FEWEST_LINES:
             yield "bullets", sum(row.startswith(BULLETS) for row in rows) / len(rows), self.bullets
             yield "trailing_ellipses", sum(row.endswith(ELLIPSES) for row in rows) / len(rows), self.trailing
+
+
+def hash_marks(text: str) -> int:
+    """How many runs of hash marks a text has.
+
+    >>> hash_marks("# One ## two")
+    2
+    """
+    if "##" not in text:
+        return text.count("#")
+    marks = np.frombuffer(lowered(text), np.uint8) == ord("#")
+    return int(marks[0]) + int(np.count_nonzero(marks[1:] > marks[:-1]))

@@ -18,6 +18,7 @@ class Csv(FileSource):
     """Reads the text column; a document's id is the row's `id`, else the file and the row from 1, `name:00000012`."""
 
     suffixes: ClassVar[frozenset[str]] = frozenset({".csv", ".tsv"})
+    fragile: ClassVar[bool] = False
 
     label: str
     files: tuple[tuple[str, str], ...]

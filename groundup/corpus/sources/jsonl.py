@@ -16,6 +16,7 @@ class Jsonl(FileSource):
     """Reads the text of each record; its id is the record's `id`, else file and line, `name:00000012`."""
 
     suffixes: ClassVar[frozenset[str]] = frozenset({".jsonl", ".ndjson", ".json"})
+    fragile: ClassVar[bool] = False
 
     label: str
     files: tuple[tuple[str, str], ...]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from fnmatch import translate
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from groundup.corpus.document import Document, Shard, Source, Unreadable
 from groundup.corpus.sources._base import DOCUMENT_BYTES
@@ -21,6 +21,8 @@ from groundup.errors import DataError
 
 class Python(Source):
     """Every module of the library that `python.toml` does not exclude; its id is its path, `json/decoder.py`."""
+
+    fragile: ClassVar[bool] = False
 
     label: str = "python"
 

@@ -28,6 +28,7 @@ class TextFiles(FileSource):
     """Reads text of any kind. A file of over 64 KiB is cut into documents of 32 KiB or more, `name#0001` and so on."""
 
     suffixes: ClassVar[frozenset[str]] = frozenset(f"{PROSE} {CODE}".split())
+    fragile: ClassVar[bool] = False
 
     label: str
     files: tuple[tuple[str, str], ...]

@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
+from groundup.report.corpus import funnel
 from groundup.report.gather import Run
 from groundup.report.units import count, share, size
 from groundup.serve.page.session import Session, button, definitions, html, nothing, section, select, table
@@ -136,23 +137,15 @@ def _mixture(run: Run) -> str:
 
 def _funnel(run: Run) -> str:
     """From all that was read down to what is learnt from, a bar for each step."""
-    kept, held = run.fact("corpus", "documents") or 0, run.fact("corpus", "held_out_documents") or 0
-    removed: Mapping[str, int] = run.fact("corpus", "removed") or {}
-    left = total = kept + held + sum(removed.values())
-    rows = [("Read", "", left, "")]
-    for reason, n in sorted(removed.items(), key=lambda pair: -pair[1]):
-        left -= n
-        rows.append((reason.replace("_", " "), f"−{n:,}", left, "out"))
-    rows.append(("held out for evaluation", f"−{held:,}", kept, "out"))
-    rows.append(("Learnt from", size(run.fact("corpus", "bytes") or 0), kept, "ours"))
+    facts = run.fact("corpus")
+    if not facts.get("funnel"):
+        return '<p class="nothing">This corpus was built before its steps were counted.</p>'
     bars = "".join(
-        f"<dt>{escape(label)}<small>{gone}</small></dt>"
-        f'<dd class="{kind}"><i style="width:{100 * n / max(1, total):.2f}%"></i><b>{count(n)}</b></dd>'
-        for label, gone, n, kind in rows
+        f"<dt>{escape(step.label)}<small>{step.took}</small></dt>"
+        f'<dd class="{step.kind}"><i style="width:{100 * step.part:.2f}%"></i><b>{count(step.documents)}</b></dd>'
+        for step in funnel(facts)
     )
-    unreadable = len(run.fact("corpus", "unreadable") or [])
-    note = f'<p class="fine">{unreadable:,} files or lines could not be read.</p>' if unreadable else ""
-    return f'<dl class="bars funnel">{bars}</dl>{note}'
+    return f'<dl class="bars funnel">{bars}</dl>'
 
 
 def _rows(leaf: Leaf, kind: str) -> str:

@@ -37,6 +37,8 @@ class Item:
     options: tuple[tuple[str, str], ...]
     right: int = 0
     group: str = ""
+    also: tuple[int, ...] = ()
+    """Options that are right too."""
 
     @property
     def solved(self) -> str:

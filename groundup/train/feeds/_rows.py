@@ -34,6 +34,10 @@ class InOrder(Generic[R]):
         self.position = 0
         """The number of the next row, all ranks together."""
 
+    def share(self, rank: int, world: int, rows: int) -> None:
+        """Give this rank its part of each step from now on: the rows of all ranks together stay the same ones."""
+        self._rank, self._world, self._rows = rank, world, rows
+
     @property
     def epoch(self) -> float:
         """How often the source has been seen."""

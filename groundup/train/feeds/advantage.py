@@ -1,6 +1,7 @@
 """From rewards to what PPO learns from: rewards less divergence, generalised advantages, and how firmly to hold.
 
-All tensors are (B, T). `weights` is not 0 where the model drew the target; these tokens are one run in each row.
+All tensors are (B, T). `weights` is not 0 where the model drew the target. What lies between such tokens of a row (the
+answer of a tool) is passed over, as if they followed each other.
 """
 
 import torch
@@ -43,9 +44,10 @@ def gae(
     advantage = torch.zeros_like(values)
     ahead = later = torch.zeros_like(values[:, 0])
     for place in reversed(range(values.shape[1])):
+        here = weights[:, place] != 0
         surprise = rewards[:, place] + discount * later - expected[:, place]
-        ahead = drawn[:, place] * (surprise + discount * decay * ahead)
-        advantage[:, place], later = ahead, expected[:, place]
+        ahead = torch.where(here, surprise + discount * decay * ahead, ahead)
+        advantage[:, place], later = drawn[:, place] * ahead, torch.where(here, expected[:, place], later)
     return advantage, advantage + expected
 
 

@@ -41,6 +41,8 @@ class Unit:
     margin: float = 0.0
     label: int | None = None
     """The class of what is in it, for a classifier."""
+    number: float | None = None
+    """The number that it is labelled with."""
 
     @property
     def places(self) -> int:
@@ -79,6 +81,13 @@ def label_units(texts: Iterable[tuple[str, int]], chat: Chat, context: int) -> l
     return units
 
 
+def number_units(texts: Iterable[tuple[str, float]], chat: Chat, context: int) -> list[Unit]:
+    """Each text as `label_units` has it, and its number."""
+    pairs = list(texts)
+    units = label_units([(text, 0) for text, _ in pairs], chat, context)
+    return [replace(unit, label=None, number=number) for unit, (_, number) in zip(units, pairs, strict=True)]
+
+
 class PackedPreferences(Sequence[Batch]):
     """Rows of whole units, each a batch of one row. Which go together is decided once: best fit, longest first."""
 
@@ -90,11 +99,12 @@ class PackedPreferences(Sequence[Batch]):
         """
         self.length, self._pad = length, pad
         offered = list(units)
-        self._units = [
-            unit
-            for unit in offered
+        self._numbers = [
+            number
+            for number, unit in enumerate(offered)
             if unit.places <= length and all(len(ids) - 1 <= context for ids, _ in unit.replies)
         ]
+        self._units = [offered[number] for number in self._numbers]
         self.n_dropped = len(offered) - len(self._units)
         """Units left out: too long."""
         if not self._units:
@@ -109,6 +119,11 @@ class PackedPreferences(Sequence[Batch]):
     def n_units(self) -> int:
         """Pairs, or judged replies, in all rows together."""
         return len(self._units)
+
+    @property
+    def order(self) -> list[int]:
+        """The numbers of the units as they were offered, in the order in which they lie in the rows."""
+        return [self._numbers[place] for row in self._rows for place in row]
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -125,12 +140,12 @@ class PackedPreferences(Sequence[Batch]):
         units = [self._units[number] for number in self._rows[index]]
         row = padded([reply for unit in units for reply in unit.replies], self.length, self._pad)
         n = int(row.segments[-1]) + 1
-        verdicts, margins = np.zeros((2, n), dtype=np.float32)
+        verdicts, margins, numbers = np.zeros((3, n), dtype=np.float32)
         (pairs, labels), place = np.zeros((2, n), dtype=np.int64), 0
         for number, unit in enumerate(units):
             here = slice(place, place + len(unit.replies))
             verdicts[here], pairs[here], margins[place] = unit.verdicts, number, unit.margin
-            labels[here] = unit.label or 0
+            labels[here], numbers[here] = unit.label or 0, unit.number or 0.0
             place = here.stop
         return replace(
             collate([row]),
@@ -141,6 +156,7 @@ class PackedPreferences(Sequence[Batch]):
             margin=torch.from_numpy(margins)[None],
             pair=torch.from_numpy(pairs)[None],
             label=torch.from_numpy(labels)[None] if units[0].label is not None else None,
+            number=torch.from_numpy(numbers)[None] if units[0].number is not None else None,
             ref_logp=None if self._reference is None else torch.from_numpy(self._reference[index])[None],
         )
 
@@ -179,7 +195,7 @@ def joined(parts: Sequence[Batch]) -> Batch:
     fields: dict[str, Any] = {}
     for name in parts[0].tensors():
         rows = [part.tensors()[name] for part in parts]
-        if name in ("pair", "segment_weight", "margin", "label"):
+        if name in ("pair", "segment_weight", "margin", "label", "number"):
             rows = [torch.nn.functional.pad(row, (0, widest - row.shape[1])) for row in rows]
         fields[name] = torch.cat(rows)
     return Batch(**fields, count=sum(part.count for part in parts))

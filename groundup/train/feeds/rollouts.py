@@ -30,11 +30,15 @@ class Sampled(Protocol):
 
     @property
     def ids(self) -> Sequence[int]:
-        """The tokens drawn, with the one that ended them."""
+        """What follows the prompt: the tokens drawn, with the one that ended them, and what tools said between."""
 
     @property
     def logps(self) -> Sequence[float]:
-        """Their log-probabilities under the model that drew them."""
+        """Their log-probabilities under the model that drew them; of what it did not draw anything."""
+
+    @property
+    def drawn(self) -> Sequence[bool]:
+        """Which of the ids the model drew: all, unless it was told something on the way."""
 
     @property
     def stopped(self) -> bool:
@@ -139,7 +143,7 @@ class Rollouts(Generic[Q]):
             "reward_std": float(rewards.std()),
             "stopped": float(np.mean([answer.stopped for answer in answers])),
             "even": float(np.mean(groups.min(1) == groups.max(1))),
-            "length": float(np.mean([len(answer.ids) for answer in answers])),
+            "length": float(np.mean([sum(answer.drawn) for answer in answers])),
         }
         if batch.ref_logp is not None and batch.old_logp is not None:
             ahead = (batch.old_logp - batch.ref_logp).masked_fill(batch.weights == 0, 0.0)
@@ -172,8 +176,9 @@ def lay_out(prompts: Sequence[Sequence[int]], answers: Sequence[Sampled], advant
     for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         start, stop = len(prompt), len(prompt) + len(answer.ids)
         ids[row, :stop] = [*prompt, *answer.ids]
-        drawn = slice(start - 1, stop - 1)
-        weights[row, drawn], old[row, drawn], worth[row, drawn] = 1.0, answer.logps, advantage[row]
+        reply, drawn = slice(start - 1, stop - 1), np.asarray(answer.drawn)
+        weights[row, reply] = drawn
+        old[row, reply], worth[row, reply] = np.where(drawn, answer.logps, 0.0), drawn * advantage[row]
     table = torch.from_numpy(ids)
     return Batch(
         tokens=table[:, :-1],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from groundup.train.batch import Batch
 
 
-Wanted = Literal["conversations", "pairs", "verdicts", "rollouts", "labels"]
+Wanted = Literal["conversations", "pairs", "verdicts", "rollouts", "labels", "numbers"]
 
 
 class Objective(Component):

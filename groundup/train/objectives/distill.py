@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from groundup.train.objectives._base import Objective
+from groundup.train.objectives._base import Objective, Wanted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ class Distill(Objective):
     For a model with a teacher (`models/_taught.py`), which reads `reverse`: KL(student, teacher) (arXiv 2306.08543).
     """
 
-    learns_from = "conversations"
+    learns_from: ClassVar[Wanted] = "conversations"
 
     reverse: bool = Field(False, description="keep to what the teacher would say, and not cover all that it might")
     truth: float = Field(0.0, ge=0, description="weight of the cross entropy of the examples themselves")
