@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, isfinite, log10
+from sys import float_info
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     >>> ticks(0.0, 9.3)
     [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     """
-    if high <= low:
+    if (high - low) / about < float_info.min:  # nothing, or too little for a float to divide
         low, high = low - (abs(low) * 0.1 or 1.0), high + (abs(high) * 0.1 or 1.0)
     rough = (high - low) / about
     power = 10.0 ** floor(log10(rough))

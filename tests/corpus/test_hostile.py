@@ -113,6 +113,7 @@ class Trap(Extractor):
         return page
 
 
+@pytest.mark.slow
 def test_a_page_that_breaks_its_reader_costs_that_page_alone(tmp_path: Path) -> None:
     folder = spine.write_text(tmp_path / "in", documents=3)
     texts = [f"One {TIDES}", "HANG", "SEGFAULT", "FAIL", "Five winds blow over the sea in spring."]

@@ -23,6 +23,7 @@ def test_every_architecture_comes_back(config: ModelConfig, tmp_path: Path) -> N
     assert all(again.state_dict()[name].equal(value) for name, value in made.model.state_dict().items())
 
 
+@pytest.mark.slow
 def test_fewer_bits_are_fewer_bytes(tmp_path: Path) -> None:
     made = bundle(Qwen3.from_tree({**SMALL, "dim": 64, "heads": 2, "layers": 4}))
     sizes = []

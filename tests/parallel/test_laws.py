@@ -13,8 +13,8 @@ LOSSES = 1e-4
 
 
 def test_two_ranks_are_one() -> None:
-    cases = ("zero3/muon/qwen3", "tensor/muon/qwen3", "pipeline/muon/qwen3", "context/muon/qwen3")
-    found = figures(2, "float64", *cases, steps=5)
+    cases = ("zero3/muon/qwen3", "tensor/muon/qwen3")
+    found = figures(2, "float64", *cases, steps=3)
     assert len(found) == len(cases)
     for case, row in found.items():
         assert row["gradients"] < EXACT and row["losses"] < EXACT, (case, row)

@@ -66,6 +66,7 @@ def test_a_precision_that_does_not_run_is_refused() -> None:
         plan([("fixed", {"precision": "fp16"})], Path("runs"), machine=machine, text=TEXT, cost=lambda *_: REACHED)
 
 
+@pytest.mark.slow
 def test_more_minutes_make_a_larger_model_and_fewer_bits() -> None:
     """The dial, from a minute on a laptop to a day on a GPU."""
     for machine in MACHINES:

@@ -130,6 +130,7 @@ def test_a_torn_or_damaged_checkpoint_elsewhere_is_passed_over(tmp_path: Path, f
     assert len(heard.texts) == 1 and f"{far}/step-000000004 is damaged" in heard.texts[0]
 
 
+@pytest.mark.slow
 def test_a_place_that_does_not_answer_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     nobody = Remote("s3://k:s@bucket/toy?endpoint_override=127.0.0.1:9&scheme=http&region=x", tmp_path)
     with pytest.raises(StoreError, match="not known what to go on from"):
