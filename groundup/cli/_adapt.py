@@ -39,9 +39,7 @@ class Adaptation:
 
         for word in args.words:
             if not word.startswith(OWN):
-                raise ConfigError(
-                    f"{word!r}: finetune takes adapt.FIELD=VALUE, safety.FIELD=VALUE, seed=N, precision=KIND and deterministic=BOOL only"
-                )
+                raise ConfigError(f"{word!r}: of settings, finetune takes those that begin with {', '.join(OWN)}")
         parent = Store.open(args.runs, args.parent)
         weights = chosen(parent, args.stage)
         tree = Recipe.from_tree(read_toml(parent.root / "recipe.toml")).tree()
