@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -55,13 +56,18 @@ class ModelConfig(Component):
 
     def parameters_count(self, vocab_size: int) -> int:
         """The number of parameters of the model; nothing is allocated."""
-        with torch.device("meta"):
-            return sum(weight.numel() for weight in self.module(vocab_size).parameters())
+        return sum(weight.numel() for weight in outline(self, vocab_size).parameters())
 
     def flops_per_token(self, vocab_size: int, length: int) -> float:
         """What `Model.flops_per_token` says of the model; nothing is allocated."""
-        with torch.device("meta"):
-            return self.module(vocab_size).flops_per_token(length)
+        return outline(self, vocab_size).flops_per_token(length)
+
+
+@lru_cache(maxsize=256)
+def outline(config: ModelConfig, vocab_size: int) -> "Model":
+    """The shapes of a model: one without memory, on the device `meta`. Not to be changed, it is shared."""
+    with torch.device("meta"):
+        return config.module(vocab_size)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from groundup.layers.head import CHUNK, KEEP_BYTES
-from groundup.models._base import Model, ModelConfig
+from groundup.models._base import Model, ModelConfig, outline
 from groundup.plan.activations import Recompute, around_bytes, block_bytes, kept
 from groundup.recipe import Recipe, Training
 
@@ -174,8 +174,7 @@ class _Shape:
 
 @lru_cache(maxsize=256)
 def _shape(config: ModelConfig, vocab_size: int) -> _Shape:
-    with torch.device("meta"):
-        model = config.module(vocab_size)
+    model = outline(config, vocab_size)
     roles = model.roles()
     groups: dict[tuple[int, int], int] = defaultdict(int)
     for name, weight in model.named_parameters():

@@ -106,6 +106,7 @@ def test_other_commands_take_the_run_as_any_other(polite: Path, tmp_path: Path, 
     assert say("run", "polite", "adapt.steps=2", "--json").status == 0, "the run has a copy of what it began with"
 
 
+@pytest.mark.slow
 def test_killed_and_the_same_weights(polite: Path, pairs: Path, tmp_path: Path) -> None:
     shutil.copytree(polite / "runs" / "tiny", tmp_path / "runs" / "tiny")
     run = tmp_path / "runs" / "polite"
@@ -125,7 +126,7 @@ def test_killed_and_the_same_weights(polite: Path, pairs: Path, tmp_path: Path) 
     [
         (("--method", "dpi"), "there is no method 'dpi'; did you mean 'dpo'?"),
         (("adapt.objectiv.beta=1",), "adapt.objectiv"),
-        (("train.steps=1",), "finetune takes adapt.FIELD=VALUE"),
+        (("train.steps=1",), "finetune takes those that begin with adapt., seed="),
         (("adapt.adapter=lora",), "adapt.adapter: "),
         (("--stage", "adapt"), "its adapt stage is not done"),
         (("--name", "tiny"), "which finetune has not made"),

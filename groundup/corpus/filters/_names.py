@@ -53,8 +53,8 @@ def _analyzer(model: str) -> tuple[Any, str]:
     place = str(Path(model).expanduser()) if (Path(model).expanduser() / "meta.json").is_file() else model
     pipeline = spacy.load(place)
     language = str(pipeline.lang)
-    engine = SpacyNlpEngine(models=[{"lang_code": language, "model_name": place}])
-    engine.nlp = {language: pipeline}  # type: ignore[assignment]
+    engine: Any = SpacyNlpEngine(models=[{"lang_code": language, "model_name": place}])
+    engine.nlp = {language: pipeline}
     registry = RecognizerRegistry(
         recognizers=[SpacyRecognizer(supported_language=language, supported_entities=["PERSON"])],
         supported_languages=[language],
