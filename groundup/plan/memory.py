@@ -29,7 +29,7 @@ STATE = {"muon": 4, "normuon": 4, "adamw": 8}
 """Bytes of optimizer state for a hidden matrix's number; all else has AdamW's two moments."""
 
 PROMPT_ROOM = 64
-"""Tokens that a roll-out's prompt takes at most (`stages/training.py`)."""
+"""Tokens that hold any question of arithmetic, its template included, even when every character is one."""
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,20 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from groundup.corpus.classes import Labelled, is_table, read_classes
 from groundup.corpus.conversation import Conversation, Message, each_record, parse_conversation
 from groundup.corpus.document import Unreadable
 from groundup.corpus.preference import Pair, Thumb, parse_preferences
 from groundup.errors import ConfigError, DataError, UnsupportedError
+from groundup.stages.conversations import Split
 
 if TYPE_CHECKING:
     from groundup.recipe import Adapt, Recipe
     from groundup.train.objectives._base import Objective, Wanted
 
 Example = Conversation | Pair | Thumb | Labelled
-Split = Literal["train", "held_out"]
 SPLITS: tuple[Split, ...] = ("train", "held_out")
 
 KINDS: dict[type, str] = {tuple: "conversations", Pair: "pairs", Thumb: "single verdicts", Labelled: "labelled texts"}

@@ -22,14 +22,12 @@ if TYPE_CHECKING:
     from groundup.train.batch import Batch
     from groundup.train.feeds._base import Feed
 
-PROMPT_ROOM = 64
-"""Tokens that hold any question of arithmetic, its template included, even when every character is one."""
-
 
 def grpo(work: Work) -> None:
     """Reinforcement on arithmetic: the model's own answers, weighed by whether they are right; and some rehearsal."""
     from groundup.infer.engine import Engine
     from groundup.infer.schedule import Request
+    from groundup.plan.memory import PROMPT_ROOM
     from groundup.tasks.arithmetic import Arithmetic
     from groundup.tokenizer._base import load
     from groundup.tokenizer.chat import Chat, Ending
