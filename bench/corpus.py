@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,25 +265,26 @@ def passes(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def kill(args: argparse.Namespace) -> dict[str, Any]:
-    """A build that is killed ten times, at any moment, against one that is left alone."""
-    draw = random.Random(1)
+    """A build that is killed ten times, at any moment after its start, against one that is left alone."""
+    draw, landed = random.Random(1), 0
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         tile(args.data, place / "texts", args.megabytes * 1_000_000)
         start = time.perf_counter()
-        build(place / "texts", place / "whole", args.workers, []).wait()
+        build(place / "texts", place / "whole" / "corpus", args.workers, []).wait()
         seconds = time.perf_counter() - start
         for _ in range(10):
-            process = build(place / "texts", place / "killed", args.workers, [])
-            time.sleep(draw.uniform(0.02, 0.15) * seconds)
+            process = build(place / "texts", place / "killed" / "corpus", args.workers, [])
+            time.sleep(draw.uniform(0.1, 0.35) * seconds)
+            landed += process.poll() is None
             process.kill()
             process.wait()
-        build(place / "texts", place / "killed", args.workers, []).wait()
+        build(place / "texts", place / "killed" / "corpus", args.workers, []).wait()
         one, other = (
             {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
             for root in (place / "whole", place / "killed")
         )
-        return {"files": len(one), "identical": one == other, "seconds": seconds}
+        return {"files": len(one), "landed": landed, "identical": one == other, "seconds": seconds}
 
 
 def build(texts: Path, out: Path, workers: int, settings: list[str]) -> "subprocess.Popen[bytes]":
@@ -352,7 +354,8 @@ def peer(args: argparse.Namespace) -> dict[str, Any]:
         seconds = 0.0
         with crew(1, 600) as hands:
             template = Batch(0, (), (), SAME, Path(folder))
-            list(hands.run(judge_batch, [template]))  # the worker starts, and imports what it needs
+            first = replace(template, path=Path(folder) / "first")
+            list(hands.run(judge_batch, [first]))  # the worker starts, and imports what it needs
             batches = refine._batches(open_specs([str(texts)]), template)
             start = time.perf_counter()
             judged = sum(counts.judged for _, counts in hands.run(judge_batch, batches))

@@ -216,7 +216,9 @@ class Engine:
         if (device, dtype) == (weight.device, weight.dtype):
             shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
             return copy.deepcopy(model, shared).eval()
-        return copy.deepcopy(model).to(device, dtype).requires_grad_(False).eval()
+        made = copy.deepcopy(model).to(device, dtype).requires_grad_(False).eval()
+        made.pack()
+        return made
 
     def _submit(self, request: Request) -> Ticket:
         self.check(request)

@@ -160,7 +160,7 @@ def _queries_and_keys(module: Attention | Gpt2Attention, inputs: tuple[Any, ...]
     if isinstance(module, Gpt2Attention):
         q, k, _ = (split_heads(part, module.head_dim) for part in module.c_attn(x).chunk(3, -1))
         return q, k
-    q, k = (split_heads(project(x), module.head_dim) for project in (module.q_proj, module.k_proj))
+    q, k, _ = module.project(x)
     return rotate(module.q_norm(q), *inputs[1]), rotate(module.k_norm(k), *inputs[1])
 
 

@@ -10,7 +10,7 @@ All attention of the house passes `attend`, the one place that chooses how it is
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from torch.nn import functional
 from groundup.errors import UnsupportedError
 from groundup.layers.cache import Cache
 from groundup.layers.norm import RMSNorm
+from groundup.layers.packed import products
 from groundup.layers.rope import rotate
 
 Backend = Literal["plain", "sdpa"]
@@ -63,6 +64,11 @@ class Sight:
         return cls(
             cache.lengths[:, None] + slots, longest + T, square=longest == 0, full=T == 1 and longest == shortest
         )
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """The number of each row of `positions`, `(B, 1)`."""
+        return torch.arange(len(self.positions), device=self.positions.device)[:, None]
 
     @cached_property
     def hidden(self) -> Tensor | None:
@@ -114,10 +120,14 @@ def _attend_grouped(q: Tensor, k: Tensor, v: Tensor, sight: Sight) -> Tensor:
     """Few queries and many keys: those that share a head of keys are rows of one matmul, nothing is repeated."""
     B, H, T, d = q.shape
     k, v = k.flatten(0, 1), v.flatten(0, 1)
-    logits = torch.bmm((q * d**-0.5).reshape(len(k), -1, d), k.transpose(1, 2)).view(B, H, T, -1)
+    q = (q * d**-0.5).reshape(len(k), -1, d)
+    if q.dtype == torch.bfloat16:  # oneDNN copies keys that stand on the right, turned: half of the whole time
+        logits = torch.bmm(k, q.transpose(1, 2)).transpose(1, 2)
+    else:
+        logits = torch.bmm(q, k.transpose(1, 2))
     if sight.hidden is not None:
-        logits = logits.masked_fill(sight.hidden, -math.inf)
-    out = torch.bmm(torch.softmax(logits, -1, dtype=q.dtype).view(len(k), -1, logits.shape[-1]), v)
+        logits = logits.reshape(B, H, T, -1).masked_fill(sight.hidden, -math.inf)
+    out = torch.bmm(torch.softmax(logits, -1, dtype=q.dtype).reshape(len(k), -1, logits.shape[-1]), v)
     return out.view(B, H, T, d).transpose(1, 2).flatten(2)
 
 
@@ -176,6 +186,8 @@ class Attention(nn.Module):
     The number of heads is read from the width of the projections, so that a split layer simply has fewer.
     """
 
+    together: ClassVar = ("q_proj", "k_proj", "v_proj")
+
     def __init__(self, dim: int, heads: int, kv_heads: int, head_dim: int, qk_norm: bool, eps: float) -> None:
         super().__init__()
         self.head_dim = head_dim
@@ -191,12 +203,17 @@ class Attention(nn.Module):
         self, x: Tensor, turn: tuple[Tensor, Tensor], sight: Sight, memory: tuple[Tensor, ...] | None = None
     ) -> Tensor:
         """`(B, T, D)` to `(B, T, D)`; `turn` is the rotation, `memory` the layer's keys and values in a cache."""
-        q, k, v = (split_heads(project(x), self.head_dim) for project in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = self.project(x)
         q, k = rotate(self.q_norm(q), *turn), rotate(self.k_norm(k), *turn)
         if memory is not None:
             k, v = remember(memory, k, v, sight)
         out: Tensor = self.o_proj(self.attend(q, k, v, sight))
         return out
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries `(B, H, T, d)`, keys and values `(B, G, T, d)`, not yet normed or turned."""
+        q, k, v = (split_heads(part, self.head_dim) for part in products(x, self.q_proj, self.k_proj, self.v_proj))
+        return q, k, v
 
 
 def split_heads(x: Tensor, head_dim: int) -> Tensor:
@@ -210,8 +227,10 @@ def remember(memory: tuple[Tensor, ...], k: Tensor, v: Tensor, sight: Sight) -> 
         for kept, new in zip(memory, (k, v), strict=True):
             kept[:, :, : sight.n_keys] = new
         return k, v
-    rows = torch.arange(k.shape[0], device=k.device)[:, None]
     for kept, new in zip(memory, (k, v), strict=True):
-        kept[rows, :, sight.positions] = new.transpose(1, 2).to(kept.dtype)
+        if sight.full:
+            kept[:, :, sight.n_keys - 1 : sight.n_keys] = new
+        else:
+            kept[sight.rows, :, sight.positions] = new.transpose(1, 2).to(kept.dtype)
     keys, values = (kept[:, :, : sight.n_keys].to(k.dtype) for kept in memory)
     return keys, values

@@ -1,12 +1,18 @@
 """The two-layer perceptrons between the attentions."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from groundup.layers.packed import products
+
 
 class SwiGLU(nn.Module):
     """`down(silu(gate(x)) * up(x))` without biases (Shazeer 2020, arXiv 2002.05202)."""
+
+    together: ClassVar = ("gate_proj", "up_proj")
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -16,7 +22,8 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, T, D)` to `(B, T, D)`."""
-        out: Tensor = self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = products(x, self.gate_proj, self.up_proj)
+        out: Tensor = self.down_proj(functional.silu(gate) * up)
         return out
 
 

@@ -26,7 +26,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """RMSNorm as one autograd node; statistics in float32, result in the autocast dtype."""
     dtype = compute_dtype(x)
     if not torch.is_grad_enabled():
-        return _scaled(x, inverse_rms(x, eps), weight, dtype)
+        return _scaled(x, root_mean_square(x, eps), weight, dtype)
     result: Tensor = _RmsNorm.apply(x, weight, eps, dtype)  # type: ignore[no-untyped-call]
     return result
 
@@ -36,9 +36,9 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
-        scale = inverse_rms(x, eps)
-        ctx.save_for_backward(x, weight, scale)
-        return _scaled(x, scale, weight, dtype)
+        root = root_mean_square(x, eps)
+        ctx.save_for_backward(x, weight, root.reciprocal())
+        return _scaled(x, root, weight, dtype)
 
     @staticmethod
     @once_differentiable
@@ -54,12 +54,14 @@ class _RmsNorm(torch.autograd.Function):
         return grad_x, grad_weight.to(weight.dtype), None, None
 
 
-def _scaled(x: Tensor, scale: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
-    return (x * scale.to(x.dtype)).to(dtype).mul_(weight.to(dtype))
+def _scaled(x: Tensor, root: Tensor, weight: Tensor, dtype: torch.dtype) -> Tensor:
+    return (x / root.to(x.dtype)).to(dtype).mul_(weight.to(dtype))
 
 
-def inverse_rms(x: Tensor, eps: float) -> Tensor:
-    """`1 / sqrt(mean(x²) + eps)` over the last dimension, kept, in float32 (or wider)."""
-    wide = torch.promote_types(x.dtype, torch.float32)
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
-    return norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+def root_mean_square(x: Tensor, eps: float) -> Tensor:
+    """`sqrt(mean(x²) + eps)` over the last dimension, kept, in float32 (or wider)."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+    root = norm.mul_(x.shape[-1] ** -0.5)
+    if torch.compiler.is_exporting():  # ONNX has no hypotenuse
+        return root.square().add(eps).sqrt()
+    return root.hypot_(norm.new_full((), eps**0.5))

@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from groundup.config import Component
 from groundup.errors import ConfigError, UnsupportedError
 from groundup.layers.cache import Cache
 from groundup.layers.head import capped, log_probs
+from groundup.layers.packed import Packed, pack, packable
 
 Split = Literal["column", "row", "vocab", "expert", "inner"]
 """By output, by input, by token id, by expert; or whole on every rank, each of which uses it on its split part."""
@@ -131,6 +133,10 @@ class Model(nn.Module):
     softcap: float = 0.0
     """What logits are held within, ±, by a hyperbolic tangent; 0: nothing."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.packed_head: Packed | None = None  # as `pack` lays it out
+
     @property
     @abstractmethod
     def embedding(self) -> nn.Embedding:
@@ -168,7 +174,15 @@ class Model(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """`(..., D)` to `(..., V)`."""
-        return capped(nn.functional.linear(hidden, self.head_weight), self.softcap)
+        product = functional.linear(hidden, self.head_weight) if self.packed_head is None else self.packed_head(hidden)
+        return capped(product, self.softcap)
+
+    def pack(self) -> None:
+        """Lay the weights out for products of few rows, where that is faster; from then on they only generate."""
+        if packable(self.head_weight):
+            head, self.lm_head, own = self.head_weight, None, self.lm_head
+            pack(self)
+            self.lm_head, self.packed_head = own, Packed(head)
 
     def score(
         self,

@@ -158,9 +158,10 @@ class LlamaModel(Model):
     ) -> Tensor:
         """Hidden states `(B, T, D)`; see `Model.forward`."""
         sight = Sight.of(tokens, segments, cache)
-        turn = rotation(sight.positions if positions is None else positions, self.head_dim, self.config.theta)
         x = self.embed_tokens(tokens)
         x = x.to(compute_dtype(x))
+        at = sight.positions if positions is None else positions
+        turn = rotation(at, self.head_dim, self.config.theta, x.dtype)
         memories = [None] * len(self.layers) if cache is None else cache.layers
         for block, memory in zip(self.layers, memories, strict=True):
             x = block(x, turn, sight, memory)

@@ -89,7 +89,7 @@ class SpeedrunAttention(Attention):
         more: Tensor | None = None,
     ) -> Tensor:
         """`(B, T, D)` to `(B, T, D)`; `more` `(B, T, D)` is added to the values."""
-        q, k, v = (split_heads(project(x), self.head_dim) for project in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = self.project(x)
         if more is not None:
             v = v + split_heads(more.to(v.dtype), self.head_dim)
         q, k = rotate(self.q_norm(q), *turn), rotate(self.k_norm(k), *turn)
@@ -173,8 +173,9 @@ class SpeedrunModel(Model):
     ) -> Tensor:
         """Hidden states `(B, T, D)`; see `Model.forward`."""
         sight = Sight.of(tokens, segments, cache)
-        turn = rotation(sight.positions if positions is None else positions, self.head_dim, self.config.theta)
         first = x = self.read(tokens, _before(tokens, segments, cache))
+        at = sight.positions if positions is None else positions
+        turn = rotation(at, self.head_dim, self.config.theta, x.dtype)
         memories = [None] * len(self.layers) if cache is None else cache.layers[:-1]
         for block, memory in zip(self.layers, memories, strict=True):
             x = block(x, first, tokens, turn, sight, memory)

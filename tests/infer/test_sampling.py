@@ -7,7 +7,18 @@ import pytest
 import torch
 
 from groundup.errors import ConfigError
-from groundup.infer.sampling import Sampling, _probabilities, likeliest, penalized, sample, uniforms
+from groundup.infer.sampling import (
+    Sampling,
+    _cut,
+    _draw,
+    _pick,
+    _probabilities,
+    _ranked,
+    likeliest,
+    penalized,
+    sample,
+    uniforms,
+)
 
 PROBS = torch.tensor([0.05, 0.4, 0.05, 0.3, 0.2])
 
@@ -61,7 +72,7 @@ def test_what_is_cut_is_what_a_stable_sort_would_cut_whatever_else_is_in_the_bat
         Sampling(top_k=50), Sampling(top_k=200, temperature=0.7), Sampling(top_p=0.95), Sampling(top_p=0.5),
         Sampling(top_k=40, top_p=0.9), Sampling(), Sampling(top_p=0.999), Sampling(top_k=2000, min_p=1e-4),
     ]  # fmt: skip
-    together = _probabilities(logits, samplings)
+    together = cut(logits, samplings)
     for row, sampling in enumerate(samplings):
         whole = _probabilities(logits[row : row + 1], [replace(sampling, top_k=None, top_p=None)])[0]
         order = whole.sort(stable=True, descending=True).indices.tolist()
@@ -75,7 +86,28 @@ def test_what_is_cut_is_what_a_stable_sort_would_cut_whatever_else_is_in_the_bat
         assert abs(len(here) - len(kept)) <= 1, "sums are rounded"
         assert set(here) <= set(kept) or set(kept) <= set(here)
         assert len(kept) == len(here) or sampling.top_p is not None
-        torch.testing.assert_close(_probabilities(logits[row : row + 1], [sampling])[0], together[row], atol=0, rtol=0)
+        torch.testing.assert_close(cut(logits[row : row + 1], [sampling])[0], together[row], atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_a_token_is_drawn_from_a_few_as_from_all(ties: bool) -> None:
+    torch.manual_seed(0)
+    logits = 3 * torch.randn(8, 3000)
+    logits = logits.round() if ties else logits
+    cold, cool = Sampling(temperature=0), Sampling(top_k=40, top_p=0.9)
+    samplings = [Sampling(top_k=50), cool, Sampling(top_p=0.95), cold, Sampling(top_p=0.3), *[cool] * 3]
+    probs = _probabilities(logits, samplings)
+    for seed in range(50):
+        uniform = torch.from_numpy(uniforms([seed] * 8, range(8)))
+        few, all_ids = _pick(probs, samplings, uniform), _draw(cut(logits, samplings), uniform)
+        hot = torch.tensor([bool(sampling.temperature) for sampling in samplings])
+        assert few[hot].equal(all_ids[hot])
+
+
+def cut(logits: torch.Tensor, samplings: list[Sampling]) -> torch.Tensor:
+    probs = _probabilities(logits, samplings)
+    ordered, _, kept = _ranked(probs, samplings)
+    return _cut(probs, samplings, ordered, kept)
 
 
 def test_each_row_has_its_own_sampling() -> None:
