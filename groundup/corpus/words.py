@@ -75,7 +75,7 @@ class Words:
         return mix(total)
 
 
-@lru_cache(maxsize=1)  # several measures, and the digest of copies, ask for the same text in turn
+@lru_cache(maxsize=2)  # several measures, and the digest of copies, ask for a text and for its beginning in turn
 def lowered(text: str) -> bytes:
     """A text in lower case, as UTF-8."""
     data = text.encode("utf-8", "replace")
@@ -104,7 +104,7 @@ def folded(text: str) -> bytes:
     return letters[keep].tobytes()
 
 
-@lru_cache(maxsize=1)  # a filter and the sketch ask for the same text in turn
+@lru_cache(maxsize=2)  # filters and the sketch ask for a text and for its beginning in turn
 def words(text: str) -> Words:
     """Split and hash the first four million characters of a text.
 
