@@ -73,6 +73,8 @@ def mount(app: FastAPI, runs: Path, actions: Actions, key: str | None = None) ->
     logging.getLogger("nicegui").disabled = True
     # At its start NiceGUI looks at every object there is, deprecated ones of torch among them.
     warnings.filterwarnings("ignore", category=FutureWarning, module="nicegui")
+    # Quasar's bar at the top, shown while anything loads, has no name that a screen reader could say.
+    pages.config.quasar_config["loadingBar"]["skipHijack"] = True
     pages.on_exception(app.state.telemetry.failure)
     pages.add_middleware(_Sealed)
     ui.run_with(
