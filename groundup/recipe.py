@@ -131,7 +131,7 @@ class Grpo(Training):
     group: Count = Field(8, description="roll-outs of one prompt")
     warmup: int = Field(10, ge=0)
     decay: Share = 1.0
-    share: Share = Field(0.28, description="of the minutes of a timed run, at most")
+    share: Share = Field(0.36, description="of the minutes of a timed run, at most")
     clip_ratio: float = Field(0.2, gt=0)
     kl: float = Field(0.0, ge=0, description="weight of the divergence from the SFT model; 0: none")
     max_tokens: Count = Field(36, description="of a reply; the longest demonstration is 28 with its end")
@@ -139,7 +139,7 @@ class Grpo(Training):
     rehearsal: float = Field(
         0.3, ge=0, description="weight of the mean loss on sft's conversations in each step, lest they be forgotten"
     )
-    rehearsal_rows: Count = Field(16, description="rows of sft's conversations in each step")
+    rehearsal_rows: Count = Field(8, description="rows of sft's conversations in each step")
 
 
 class Adapter(Config):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.corpus.words import BASE, Hashes, mix, words
+from groundup.corpus.words import BASE, Hashes, folded, mix, words
 from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
 
@@ -38,10 +38,11 @@ class Features:
     def counts(self, text: str) -> tuple[NDArray[np.int64], Floats]:
         """The places of a text's n-grams, sorted, and 1 + log of how often each occurs."""
         text = text[:MEASURED_BYTES]
-        split, letters = words(text), " ".join(text.lower().split()).encode("utf-8", "replace")
-        data = np.frombuffer(letters, np.uint8).astype(np.uint64) + np.uint64(1)
+        split = words(text)
         grams = [split.grams(n) if n > 1 else split.hashes for n in self.words]
-        grams += [_runs(data, n) for n in self.letters]
+        if self.letters:
+            data = np.frombuffer(folded(text), np.uint8).astype(np.uint64) + np.uint64(1)
+            grams += [_runs(data, n) for n in self.letters]
         found = (np.concatenate(grams) >> np.uint64(64 - self.bits)).astype(np.int64)
         if len(found) > TABLED:
             table = np.bincount(found, minlength=1 << self.bits)

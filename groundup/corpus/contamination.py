@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from groundup.corpus.reading import records_of
 from groundup.corpus.sources._walk import label_of
-from groundup.corpus.words import Hashes, covered, spans, words
+from groundup.corpus.words import Hashes, covered, distinct, spans, words
 
 CONTAMINATED = "contaminated"
 # Brown et al. 2020 (GPT-3), appendix C: a run of 13 words in common.
@@ -22,7 +22,8 @@ RUN_WORDS = 13
 NEAR_WORDS = 8
 # An item with fewer runs of 8 words, that is under 15 words, is near to any text with its phrase.
 FEWEST_RUNS = 8
-TABLE_BITS = 22
+# Places of the first table for each run that is looked for: one run in so many is searched for in vain.
+ROOM, MOST_BITS = 16, 26
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,24 @@ class _Runs:
     hashes: Hashes
     items: NDArray[np.int64]
     table: NDArray[np.bool_]
+    shift: np.uint64
 
     @classmethod
     def of(cls, parts: Sequence[Hashes]) -> "_Runs":
         hashes = np.concatenate([np.empty(0, np.uint64), *parts])
         items = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         order = np.lexsort((items, hashes))
-        table = np.zeros(1 << TABLE_BITS, bool)
-        table[hashes >> np.uint64(64 - TABLE_BITS)] = True
-        return cls(hashes[order], items[order], table)
+        bits = min(MOST_BITS, max(8, (ROOM * len(hashes)).bit_length()))
+        table = np.zeros(1 << bits, bool)
+        table[hashes >> np.uint64(64 - bits)] = True
+        return cls(hashes[order], items[order], table, np.uint64(64 - bits))
 
     def found(self, grams: Hashes) -> NDArray[np.int64]:
         """The items of each run that is among `grams`, a run of an item once."""
-        some = grams[self.table[grams >> np.uint64(64 - TABLE_BITS)]]
+        some = grams[self.table[grams >> self.shift]]
         if not len(some) or not len(self.hashes):
             return np.empty(0, np.int64)
-        some = np.unique(some)
+        some = distinct(some)
         low = np.searchsorted(self.hashes, some, "left")
         counts = np.searchsorted(self.hashes, some, "right") - low
         places = np.repeat(low - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())

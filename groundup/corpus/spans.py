@@ -6,7 +6,7 @@ two documents with n words in common have chosen the same one (winnowing: Schlei
 around those that were chosen twice are all runs of n words compared.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pyarrow import parquet
 from groundup.corpus.crew import Beat, Crew, Job
 from groundup.corpus.near import ROWS_AT_ONCE, Keys
 from groundup.corpus.tables import BATCH_BITS, Rows
-from groundup.corpus.words import Hashes, covered, distinct, edges, places, words
+from groundup.corpus.words import Hashes, covered, edges, places, words
 
 # A document of which less is left is removed as a whole; Gopher keeps none below it.
 FEWEST_WORDS = 50
@@ -73,11 +73,13 @@ def find_windows(job: Job, _: Beat) -> int:
             if not kept.any():
                 continue
             texts = file.read_row_group(group, ["text"])["text"]
-            for place in np.flatnonzero(kept).tolist():
-                key = light["key"][place].as_py()
-                for start, value in _windows(str(texts[place]), repeated, plan.n):
-                    rows.add(20, hash=value, key=key, start=start)
-                    count += 1
+            places = np.flatnonzero(kept)
+            found = [_windows(str(texts[place]), repeated, plan.n) for place in places.tolist()]
+            keys = np.repeat(light["key"].to_numpy()[places], [len(starts) for starts, _ in found])
+            if len(keys):
+                starts, hashes = (np.concatenate(parts) for parts in zip(*found, strict=True))
+                rows.extend(hash=hashes, key=keys, start=starts)
+                count += len(keys)
     return count
 
 
@@ -93,7 +95,9 @@ def repeated_windows(paths: Sequence[Path], n_rows: int, first: Keys, out: Path)
         columns = [pa.concat_tables(tables)[name].to_numpy() for name in WINDOWS.names]
         here = columns[0] % np.uint64(parts) == part
         values, keys, starts = (column[here] for column in columns)
-        order = np.lexsort((starts, keys, ~np.isin(keys, first), values))
+        whole = np.isin(keys, first)
+        order = np.concatenate([np.flatnonzero(whole), np.flatnonzero(~whole)])  # each part in the order of the keys
+        order = order[np.argsort(values[order], kind="stable")]
         same = np.diff(values[order], prepend=~values[order][:1]) == 0
         again.append(pa.table({"key": keys[order][same], "start": starts[order][same]}, schema=CUTS))
     cuts = pa.concat_tables(again).sort_by([("key", "ascending"), ("start", "ascending")])
@@ -148,17 +152,19 @@ def cut(text: str, starts: NDArray[np.int32], n: int) -> tuple[str, str]:
     return b"".join([*left, data[last:]]).decode(), b"\n".join(gone).decode()
 
 
-def _windows(text: str, repeated: Hashes, n: int) -> Iterator[tuple[int, int]]:
+def _windows(text: str, repeated: Hashes, n: int) -> tuple[NDArray[np.int32], Hashes]:
     """The start and the hash of every run of n words that holds a run of n/2 words which is repeated."""
     split = words(text)
-    grams = split.grams(n // 2)
-    if not len(repeated) or len(split.hashes) < n:
-        return
+    grams, runs = split.grams(n // 2), split.grams(n)
+    none = np.empty(0, np.int32), np.empty(0, np.uint64)
+    if not len(repeated) or not len(runs):
+        return none
     at = np.minimum(np.searchsorted(repeated, grams), len(repeated) - 1)
     hits = np.flatnonzero(repeated[at] == grams)
     if not len(hits):
-        return
-    runs = split.grams(n)
-    near = (hits[:, None] - np.arange(n - n // 2 + 1)).ravel()
-    for start in distinct(near[(near >= 0) & (near < len(runs))].astype(np.uint64)).tolist():
-        yield start, int(runs[start])
+        return none
+    holds = np.zeros(len(runs) + 1, np.int32)  # +1 where the first run with a hit begins, -1 behind the last
+    np.add.at(holds, np.maximum(hits - (n - n // 2), 0), 1)
+    np.add.at(holds, np.minimum(hits + 1, len(runs)), -1)
+    starts = np.flatnonzero(np.cumsum(holds[:-1])).astype(np.int32)
+    return starts, runs[starts]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from groundup.errors import ResourceError
@@ -93,6 +94,11 @@ class Rows:
         self._size += size
         if self._size >= self._most:
             self._flush()
+
+    def extend(self, **columns: NDArray[Any]) -> None:
+        """Many rows at once, a whole group of them: every column, all of one length."""
+        self._flush()
+        self._file.write_table(pa.table(columns, schema=self._schema))
 
     def __exit__(self, error: type[BaseException] | None, *rest: object) -> None:
         whole = False

@@ -1,13 +1,19 @@
 """Where personal data stands in a text: one function a kind, each yielding the places it is sure of.
 
 Patterns find candidates; checksums, ranges and the words around decide. A pattern begins with a character that is
-seldom, written once and not as `\\d{3}`: only then does `re` pass over prose quickly.
+seldom, written once and not as `\\d{3}`: only then does `re` pass over prose quickly. Numbers are looked for only where
+digits stand close together.
 """
 
 import ipaddress
 import re
+import sys
 from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
 
 Place = tuple[int, int]
 Finder = Callable[[str], Iterator[Place]]
@@ -55,6 +61,8 @@ CUE = re.compile(
     r"(?i)\b(?:tele)?phone|\btel\b|mobile|\bcell|\bfax|\bcall|\bdial|\bdesk|\boffice|whatsapp|\bsms|answer|messag"
 )
 CUE_BEFORE, CUE_AFTER = 32, 10
+# The least that makes a number of any kind: an address such as 8.8.8.8. Around it lies all that may belong to it.
+CLOSE_DIGITS, WITHIN, AROUND = 4, 24, 64
 PHONE_DIGITS = (7, 15)
 DATE = re.compile(
     r"(?:1[5-9]|20)\d\d[-. ](?:0?[1-9]|1[0-2]|1[5-9]\d\d|20\d\d)\b|\d{1,2}[-. ]\d{1,2}[-. ](?:19|20)\d\d\b"
@@ -77,7 +85,7 @@ def urls(text: str) -> Iterator[Place]:
 
 def addresses(text: str) -> Iterator[Place]:
     """IP addresses, versions 4 and 6, that are reached from the internet."""
-    for match in IP4.finditer(text):
+    for match in _numbers(IP4, text):
         if _alone(text, match, ".") and _is_address(match.group()):
             yield match.span()
     if COLONS.search(text):
@@ -89,7 +97,7 @@ def addresses(text: str) -> Iterator[Place]:
 
 def cards(text: str) -> Iterator[Place]:
     """Numbers of payment cards: a known issuer and the check digit of Luhn (ISO/IEC 7812)."""
-    for match in CARD.finditer(text):
+    for match in _numbers(CARD, text):
         digits = re.sub(r"\D", "", match.group())
         if (
             _alone(text, match, ".")
@@ -103,7 +111,7 @@ def cards(text: str) -> Iterator[Place]:
 
 def ibans(text: str) -> Iterator[Place]:
     """International bank account numbers, with the remainder of 97 that ISO 13616 asks for."""
-    for match in IBAN.finditer(text):
+    for match in _numbers(IBAN, text):
         start = match.start() - 2
         country = text[max(0, start) : match.start()]
         if start < 0 or not (country.isascii() and country.isalpha()) or text[start - 1 : start].isalnum():
@@ -117,10 +125,10 @@ def ibans(text: str) -> Iterator[Place]:
 def national(text: str) -> Iterator[Place]:
     """National ids: SSN, CPF, DNI and NIE, NIR, NINO; by check digit where they have one, else by range."""
     for pattern, valid in ((SSN, _is_ssn), (CPF, _is_cpf), (DNI, _is_dni), (NIR, _is_nir)):
-        for match in pattern.finditer(text):
+        for match in _numbers(pattern, text):
             if _alone(text, match, "-.") and valid(re.sub(r"[ .-]", "", match.group())):
                 yield match.span()
-    for match in NINO.finditer(text):
+    for match in _numbers(NINO, text):
         prefix = NINO_PREFIX.search(text, max(0, match.start() - 3), match.start())
         if prefix:
             yield prefix.start(), match.end()
@@ -138,7 +146,7 @@ def keys(text: str) -> Iterator[Place]:
 
 def coordinates(text: str) -> Iterator[Place]:
     """Latitude and longitude with four decimals or more: ten metres or less."""
-    for match in GPS.finditer(text):
+    for match in _numbers(GPS, text):
         latitude, longitude = (float(part) for part in re.findall(r"\d+\.\d+", match.group()))
         start = match.start() - (text[match.start() - 1 : match.start()] == "-")
         if latitude <= 90 and longitude <= 180 and not text[match.end() : match.end() + 1].isdigit():
@@ -148,10 +156,10 @@ def coordinates(text: str) -> Iterator[Place]:
 def phones(text: str) -> Iterator[Place]:
     """Phone numbers: those of an unmistakable shape, and others beside a word that speaks of telephones."""
     for pattern in PHONES:
-        for match in pattern.finditer(text):
+        for match in _numbers(pattern, text):
             if _alone(text, match, " .-", " .-") and _is_phone(match.group()):
                 yield match.span()
-    for match in NUMBER.finditer(text):
+    for match in _numbers(NUMBER, text):
         start, end = match.span()
         near = f"{text[max(0, start - CUE_BEFORE) : start]} {text[end : end + CUE_AFTER]}"
         if _alone(text, match, ".") and _is_phone(match.group()) and CUE.search(near):
@@ -191,6 +199,36 @@ def luhn(digits: str) -> bool:
     """
     values = [int(digit) for digit in reversed(digits)]
     return sum(values[::2] + [2 * value - 9 * (value > 4) for value in values[1::2]]) % 10 == 0
+
+
+def _numbers(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    for start, end in _stretches(text):
+        yield from pattern.finditer(text, start, end)
+
+
+@lru_cache(maxsize=1)  # each pattern asks in its turn
+def _stretches(text: str) -> list[Place]:
+    """Where digits stand close together, with what is around them."""
+    if text.isascii():
+        digits = _digits()[np.frombuffer(text.encode(), np.uint8)]
+    else:
+        letters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        digits = _digits()[letters]
+    before = np.concatenate([[0], np.cumsum(digits, dtype=np.int32)])
+    width = min(WITHIN, len(text))
+    close = np.flatnonzero(before[width:] - before[: len(before) - width] >= CLOSE_DIGITS)
+    if not len(close):
+        return []
+    apart = np.flatnonzero(np.diff(close) > WITHIN + 2 * AROUND)
+    starts = np.maximum(close[np.append(0, apart + 1)] - AROUND, 0)
+    ends = np.minimum(close[np.append(apart, -1)] + width + AROUND, len(text))
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+@cache
+def _digits() -> NDArray[np.bool_]:
+    """Which of all characters are digits to a pattern."""
+    return np.array([chr(code).isdecimal() for code in range(sys.maxunicode + 1)])
 
 
 def _alone(text: str, match: re.Match[str], before: str, after: str = "-") -> bool:

@@ -119,9 +119,11 @@ class Rollouts(Generic[Q]):
 
     def _roll(self) -> Batch:
         places = range(self._position, self._position + self._prompts)
-        questions = [self._questions.row(place) for place in places for _ in range(self._group)]
+        asked = [self._questions.row(place) for place in places]
+        given = [list(self._prompt(question)) for question in asked]
+        questions = [question for question in asked for _ in range(self._group)]
+        prompts = [prompt for prompt in given for _ in range(self._group)]
         seeds = [seed_of(self._seed, place, member) for place in places for member in range(self._group)]
-        prompts = [list(self._prompt(question)) for question in questions]
         answers = self._complete(prompts, seeds)
         rewards = np.array(
             [self._reward(question, answer) for question, answer in zip(questions, answers, strict=True)]
