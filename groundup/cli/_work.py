@@ -78,9 +78,13 @@ def make(
     mesh: Mesh | None = None,
 ) -> int:
     """Make every stage that is not done, and show what came out. The caller holds the run's lock."""
+    import torch
+
     from groundup.pipeline import run, spent_before
     from groundup.stages._work import Clock
 
+    if basis.get("threads"):
+        torch.set_num_threads(min(torch.get_num_threads(), int(basis["threads"])))
     began = psutil.Process().create_time()
     per_token = float(basis.get("seconds_per_token", 0.0))
     clock = Clock(recipe.minutes, spent_before(store, recipe), began, _ahead(recipe, basis), per_token)

@@ -23,7 +23,7 @@ NEAR_WORDS = 8
 # An item with fewer runs of 8 words, that is under 15 words, is near to any text with its phrase.
 FEWEST_RUNS = 8
 # Places of the first table for each run that is looked for: one run in so many is searched for in vain.
-ROOM, MOST_BITS = 16, 26
+ROOM, MOST_BITS = 8, 25
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class Forecast:
         return {
             "device": self.machine.device,
             "rate": self.machine.rate,
+            "threads": self.machine.threads,
             "seconds_per_token": self.seconds_per_token,
             "text": asdict(self.text),
         }
@@ -69,7 +70,7 @@ class Forecast:
         rates = ", ".join(f"{kind} {rate / 1e9:,.0f}" for kind, rate in machine.matmul.items() if rate)
         value, low, high = self.bits
         rows = [
-            ("machine", f"{machine.device_name}, {machine.cores} cores, {machine.memory / 2**30:.1f} GiB free"),
+            ("machine", f"{machine.device_name}, {_cores(machine)}, {machine.memory / 2**30:.1f} GiB free"),
             ("  GFLOP/s", f"{rates}; takes {self.recipe.precision}"),
             ("text", f"{self.text.bytes / 1e6:,.1f} MB in {self.text.files:,} files, xz {self.text.xz:.2f} bits/byte"),
             ("model", f"{self.recipe.model.name}, {self.parameters / 1e6:.2f} M parameters: "
@@ -136,7 +137,9 @@ def plan(
             f"{', '.join(wanted.data.text)}: {text.bytes:,} bytes of text are too few to learn a language from; "
             f"give at least {MIN_BYTES:,} (a few megabytes make a model worth talking to)"
         )
-    planner = _Planner(wanted, set(leaves(user)), machine or probe(runs), text, cost)
+    planner = _Planner(
+        wanted, set(leaves(user)), machine or probe(runs, threads=wanted.minutes is not None), text, cost
+    )
     chosen = planner.choose() if frozen is None else {}
     if frozen is None:
         chosen = merge(chosen, planner.fit(Recipe.from_tree(merge(merge(defaults, chosen), user))))
@@ -280,6 +283,12 @@ class _Planner:
     def _measured(self, config: ModelConfig, vocab: int) -> float:
         rows = max(2, 4096 // config.length) if self._machine.device == "cpu" else max(8, 32768 // config.length)
         return self._cost(config, self._wanted.train.optim, vocab, self._machine, rows)
+
+
+def _cores(machine: Machine) -> str:
+    threads = machine.threads or machine.cores
+    busy = "" if threads == machine.cores else f" of which {threads} pay: others keep the rest busy"
+    return f"{machine.cores} cores{busy}"
 
 
 def sizes_for(minutes: float | None) -> Tree:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import get_args
 
 import psutil
@@ -15,6 +16,8 @@ from groundup.layers.attention import Backend, Sight, attend
 
 PROBE_SECONDS = 0.25
 """Longest that one matmul size may take before the probe stops growing it."""
+THREADS_SECONDS, THREADS_ROUNDS, THREADS_GAIN = 0.03, 3, 1.3
+"""How long a number of threads is tried in each round, and how much faster fewer must be to be taken."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Machine:
     disk: int
     matmul: dict[str, float]
     attention: dict[str, float]
+    threads: int | None = None
+    """Threads that numeric work pays with, where that was tried; None: one for each core."""
     asked: str | None = None
     """The precision that the user has set; None: the measurement decides."""
 
@@ -67,9 +72,14 @@ def pick_device() -> str:
     return "cpu"
 
 
-def probe(folder: Path) -> Machine:
-    """Measure this machine; `folder` is where runs will live (its disk is looked at). Takes one to three seconds."""
+def probe(folder: Path, threads: bool = False) -> Machine:
+    """Measure this machine; `folder` is where runs will live (its disk is looked at). Takes one to three seconds.
+
+    With `threads` it is found out how many of them pay, and from then on this process has no more.
+    """
     device = pick_device()
+    alone = torch.get_num_threads() == usable_cores()  # else this is one of several ranks here, each with its share
+    paying = threads_that_pay() if threads and alone and device == "cpu" else None
     matmul = {name: _matmul_rate(device, dtype) for name, dtype in DTYPES.items()}
     partial = Machine(device, "", 0, 0, 0, matmul, {})
     there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
@@ -81,7 +91,33 @@ def probe(folder: Path) -> Machine:
         disk=shutil.disk_usage(there).free,
         matmul=matmul,
         attention=_attention_seconds(device, DTYPES[partial.precision]),
+        threads=paying,
     )
+
+
+def threads_that_pay() -> int:
+    """Have this process take no more threads than speed up many short steps, and say how many those are.
+
+    Each short step waits for its slowest thread, so where another process keeps a core busy, fewer threads are faster.
+    """
+    most = torch.get_num_threads()
+    x = torch.zeros(1 << 19)
+    tried = sorted({most, most - 1, most // 2, 1} - {0}, reverse=True)
+    rates: dict[int, list[float]] = {n: [] for n in tried}
+    for _ in range(THREADS_ROUNDS):
+        for n in tried:
+            torch.set_num_threads(n)
+            x.add_(1.0)
+            start, steps = time.perf_counter(), 0
+            while time.perf_counter() - start < THREADS_SECONDS:
+                x.add_(1.0)
+                steps += 1
+            rates[n].append(steps / (time.perf_counter() - start))
+    typical = {n: median(found) for n, found in rates.items()}
+    best = max(tried, key=lambda n: typical[n])
+    taken = best if typical[best] > THREADS_GAIN * typical[most] else most
+    torch.set_num_threads(taken)
+    return taken
 
 
 def seconds_of(work: Callable[[], object], device: str, repeats: int = 3) -> float:
