@@ -6,6 +6,7 @@ same change to the direction of each row of W, whose length is learned apart. Se
 """
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -68,6 +69,8 @@ class Adapter(nn.Module):
 
 class Adapted(nn.Module):
     """A frozen Linear with adapters beside it."""
+
+    reads_weights: ClassVar = True  # DoRA measures the rows of the matrix
 
     def __init__(self, base: nn.Linear | Nf4Linear) -> None:
         super().__init__()

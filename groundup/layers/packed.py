@@ -47,12 +47,14 @@ def products(x: Tensor, *projections: nn.Module) -> Sequence[Tensor]:
     return [projection(x) for projection in projections]
 
 
-def pack(model: nn.Module) -> None:
-    """Pack the Linears below `model`, in place; those that a module names in its `together` become one.
+def pack(model: nn.Module, but: nn.Module | None = None) -> None:
+    """Pack the Linears below `model`, in place, `but` one; those that a module names in its `together` become one.
 
-    Linears of another class, adapters and quantized weights, stay as they are.
+    Linears of another class (quantized ones) stay as they are, and those of a module with `reads_weights`.
     """
     for module in list(model.modules()):
+        if getattr(type(module), "reads_weights", False):
+            continue
         names: tuple[str, ...] = getattr(type(module), "together", ())
         joined = [getattr(module, name) for name in names]
         if joined and all(type(part) is nn.Linear for part in joined):
@@ -60,7 +62,7 @@ def pack(model: nn.Module) -> None:
             for name in names:
                 setattr(module, name, one)
         for name, part in module.named_children():
-            if type(part) is nn.Linear and min(part.weight.shape) >= SMALLEST:
+            if type(part) is nn.Linear and part is not but and min(part.weight.shape) >= SMALLEST:
                 setattr(module, name, Packed.of([part]))
 
 

@@ -38,6 +38,14 @@ class Around(Model):
         hidden: Tensor = self.body(tokens, positions=positions, segments=segments, cache=cache)
         return hidden
 
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The body's."""
+        return self.body.logits(hidden)
+
+    def pack(self) -> None:
+        """The body's; what is around it stays as it is."""
+        self.body.pack()
+
     def memory(self, rows: int, length: int, dtype: torch.dtype) -> list[tuple[Tensor, ...]]:
         """The body's."""
         return self.body.memory(rows, length, dtype)

@@ -180,9 +180,8 @@ class Model(nn.Module):
     def pack(self) -> None:
         """Lay the weights out for products of few rows, where that is faster; from then on they only generate."""
         if packable(self.head_weight):
-            head, self.lm_head, own = self.head_weight, None, self.lm_head
-            pack(self)
-            self.lm_head, self.packed_head = own, Packed(head)
+            pack(self, but=self.lm_head)
+            self.packed_head = Packed(self.head_weight)
 
     def score(
         self,

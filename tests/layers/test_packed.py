@@ -6,8 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from groundup.infer.engine import Engine
+from groundup.infer.schedule import Request
+from groundup.layers.lora import Lora, adapt
 from groundup.layers.packed import Packed, pack, packable, products
 from groundup.models._base import Model
+from groundup.models._headed import Headed
+from groundup.models._taught import Taught
 from groundup.models.gpt2 import Gpt2
 from groundup.models.llama import Llama
 from groundup.models.speedrun import Speedrun
@@ -47,6 +52,29 @@ def test_a_packed_model_says_the_same(config: type[Llama | Gpt2 | Speedrun]) -> 
             )
             torch.testing.assert_close(ours, theirs, atol=5e-2, rtol=5e-2)
     assert packed.packed_head is not None and any(type(part) is Packed for part in packed.modules())
+
+
+def made_of(kind: str) -> Model:
+    model = Llama(layers=2, dim=64, heads=2, length=16, tied=False, residual_init="scaled").build(96, seed=1)
+    if kind == "headed":
+        return Headed(model)
+    if kind == "taught":
+        return Taught(model, copy.deepcopy(model))
+    adapt(model, Lora(rank=4, dora=kind == "dora"))
+    return model
+
+
+@pytest.mark.parametrize("kind", ["headed", "taught", "lora", "dora"])
+def test_a_model_with_more_around_it_generates_in_bfloat16(kind: str) -> None:
+    model = made_of(kind).eval()
+    narrow = in_bfloat16(copy.deepcopy(model))
+    engine = Engine(model, rows=1, length=16, dtype=torch.bfloat16)
+    assert any(type(part) is Packed for part in engine.model.modules())
+    tokens = torch.arange(10)[None]
+    with torch.inference_mode():
+        ours, theirs = (each.logits(each(tokens)) for each in (engine.model, narrow))
+    torch.testing.assert_close(ours, theirs, atol=5e-2, rtol=5e-2)
+    assert len(engine.complete([Request([3, 4, 5], 4)])[0].ids) == 4
 
 
 def test_other_weights_are_left_alone() -> None:
