@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundup.corpus.words import BASE, Hashes, folded, mix, words
+from groundup.corpus.words import folded, words
 from groundup.errors import DataError
 from groundup.events import SILENT, Reporter
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.uint32]
 STEPS, FOLDS = 150, 5
+# Changed when the same text would have its n-grams in other places.
+VERSION = 2
+# Odd, so that no bit is lost: what runs are polynomials in, and what spreads their bits upwards (Knuth, TAOCP 3, 6.4).
+BASE, SPREAD = np.uint32(0x85EBCA6B), np.uint32(0x9E3779B1)
 # Bytes of a text that are looked at: a classifier that reads runs of bytes makes three features of each.
 MEASURED_BYTES = 1 << 16
 # From so many n-grams on a table of all places is counted up faster than a list of them is sorted.
@@ -35,22 +40,16 @@ class Features:
     letters: tuple[int, ...] = ()
     bits: int = 18
 
-    def counts(self, text: str) -> tuple[NDArray[np.int64], Floats]:
-        """The places of a text's n-grams, sorted, and 1 + log of how often each occurs."""
+    def places(self, text: str) -> Places:
+        """The place of each n-gram of a text, in no order, one that occurs often as often."""
         text = text[:MEASURED_BYTES]
-        split = words(text)
-        grams = [split.grams(n) if n > 1 else split.hashes for n in self.words]
+        grams = _runs((words(text).hashes >> np.uint64(32)).astype(np.uint32), self.words)
         if self.letters:
-            data = np.frombuffer(folded(text), np.uint8).astype(np.uint64) + np.uint64(1)
-            grams += [_runs(data, n) for n in self.letters]
-        found = (np.concatenate(grams) >> np.uint64(64 - self.bits)).astype(np.int64)
-        if len(found) > TABLED:
-            table = np.bincount(found, minlength=1 << self.bits)
-            places = np.flatnonzero(table)
-            return places, 1 + np.log(table[places])
-        found.sort()
-        starts = np.flatnonzero(np.diff(found, prepend=-1))
-        return found[starts], 1 + np.log(np.diff(starts, append=len(found)))
+            grams += _runs(np.frombuffer(folded(text), np.uint8).astype(np.uint32) + np.uint32(1), self.letters)
+        found = np.concatenate([np.empty(0, np.uint32), *grams])
+        found *= SPREAD
+        found >>= np.uint32(32 - self.bits)
+        return found
 
 
 WORDS = Features()
@@ -69,17 +68,25 @@ class Classifier:
 
     def score(self, text: str) -> float:
         """The probability of "yes", 0 to 1."""
-        places, values = self.features.counts(text)
-        values = values * self.rarity[places]
-        length = float(np.sqrt((values**2).sum())) or 1.0
-        total = float((values * self.weights[places]).sum())  # no BLAS, whose threads would wait beside the workers
+        found = self.features.places(text)
+        if len(found) > TABLED:
+            counts, rarity, weights = np.bincount(found, minlength=len(self.weights)), self.rarity, self.weights
+        else:
+            places, counts = _counted(found)
+            rarity, weights = self.rarity[places], self.weights[places]
+        values = _logs().take(counts, mode="clip")
+        values *= rarity
+        # No BLAS, whose threads would wait beside the workers.
+        length = float(np.sqrt(np.einsum("i,i->", values, values))) or 1.0
+        total = float(np.einsum("i,i->", values, weights))
         return float(1 / (1 + np.exp(-(total / length + self.bias))))
 
     def save(self, path: Path) -> None:
         """Write it as one safetensors file."""
         from safetensors.numpy import save_file
 
-        about = {"words": self.features.words, "letters": self.features.letters, "bits": self.features.bits}
+        features = self.features
+        about = {"version": VERSION, "words": features.words, "letters": features.letters, "bits": features.bits}
         tensors: dict[str, NDArray[Any]] = {
             "rarity": self.rarity,
             "weights": self.weights,
@@ -96,6 +103,8 @@ def load(path: str) -> Classifier:
     try:
         with safe_open(path, "np") as file:
             about = json.loads((file.metadata() or {})["classifier"])
+            if about.get("version") != VERSION:
+                raise DataError(f"{path}: made by an earlier groundup; make it again with `groundup corpus train`")
             features = Features(tuple(about["words"]), tuple(about["letters"]), int(about["bits"]))
             rarity, weights, bias = (file.get_tensor(name) for name in ("rarity", "weights", "bias"))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
@@ -114,11 +123,11 @@ def train(texts: Sequence[str], yes: Sequence[bool], features: Features = WORDS,
     if not labels.any() or labels.all():
         raise DataError("a classifier needs texts of both kinds; give some that are wanted and some that are not")
     size = 1 << features.bits
-    rows = [features.counts(text) for text in texts]
+    rows = [_counted(features.places(text)) for text in texts]
     ends = np.cumsum([len(places) for places, _ in rows])
     places = np.concatenate([row for row, _ in rows])
     rarity = np.log((1 + len(rows)) / (1 + np.bincount(places, minlength=size))) + 1
-    values = np.concatenate([row for _, row in rows]) * rarity[places]
+    values = _logs().take(np.concatenate([row for _, row in rows]), mode="clip").astype(np.float64) * rarity[places]
     owner = np.repeat(np.arange(len(rows)), np.diff(ends, prepend=0))
     values /= np.sqrt(np.maximum(np.bincount(owner, values**2, len(rows)), 1e-12))[owner]
     weight = np.where(labels, 0.5 / labels.sum(), 0.5 / (~labels).sum())
@@ -176,15 +185,30 @@ def auc(scores: Sequence[float], yes: Sequence[bool]) -> float:
     return float((ranks[labels].sum() - n_yes * (n_yes + 1) / 2) / (n_yes * n_no))
 
 
-def _runs(data: Hashes, n: int) -> Hashes:
-    """Hashes of all runs of `n` bytes, marked with their length."""
-    count = len(data) - n + 1
-    if count <= 0:
-        return np.empty(0, np.uint64)
-    total = np.full(count, n, np.uint64)
-    for offset in range(n):
-        total = total * np.uint64(BASE) + data[offset : offset + count]
-    return mix(total)
+def _runs(symbols: Places, lengths: Sequence[int]) -> list[Places]:
+    """Hashes of all runs of so many symbols, each length longer than the one before."""
+    total, found = symbols, [symbols] if 1 in lengths else []
+    for n in range(2, max(lengths, default=0) + 1):
+        total = total[:-1] * BASE
+        total += symbols[n - 1 :]
+        if n in lengths:
+            found.append(total)
+    return found
+
+
+def _counted(found: Places) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places that occur, sorted, and how often each does."""
+    ordered = np.sort(found).astype(np.int64)
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return ordered[starts], np.diff(starts, append=len(ordered))
+
+
+@lru_cache(maxsize=1)
+def _logs() -> NDArray[np.float32]:
+    """1 + log of a count, and 0 for none. An n-gram that occurs more often counts as the last one."""
+    table = np.zeros(MEASURED_BYTES, np.float32)
+    table[1:] = 1 + np.log(np.arange(1, len(table)))
+    return table
 
 
 def _minimum(

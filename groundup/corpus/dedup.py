@@ -36,7 +36,7 @@ class Drop:
 class Decisions:
     """What pass 2 says on documents that pass 1 kept, by key. One not named stays, is learnt from, and keeps its id.
 
-    `cuts` is the folder with the passages to cut, a file for each file of pass 1 that has any.
+    `cuts` is the folder with the passages to cut, for `read_cuts`.
     """
 
     drops: dict[int, Drop] = field(default_factory=dict)
@@ -80,10 +80,10 @@ def relate(paths: Sequence[Path], settings: Corpus, hands: Crew) -> Decisions:
     decisions.held_out = held_out.choose(left)
     decisions.names = _renamed(ours, decisions.drops)
     if dedup.spans:
-        rest = _without(kept.select("key", "prints"), decisions.drops)
         old = kept.where(col("earlier")).select("key").to_pydict()["key"]
         whole = [*decisions.held_out, *old]
-        decisions.cuts = find_cuts(paths, rest, list(decisions.drops), whole, dedup.spans, paths[0].parent, hands)
+        n_bytes = sum(kept.select("bytes").to_arrow()["bytes"].to_pylist())
+        decisions.cuts = find_cuts(paths, n_bytes, list(decisions.drops), whole, dedup.spans, hands)
     return decisions
 
 

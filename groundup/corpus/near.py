@@ -1,11 +1,11 @@
 """Near copies: pairs that share a band, and whose signatures agree, are verified by their true Jaccard likeness.
 
-Bands are grouped on Daft without texts. Texts are read again for candidates only, by workers, and held in bounded
-memory. The result depends on the documents and their order alone.
+Bands are grouped on Daft without texts. Of candidates alone workers read the texts once more, write their runs of words
+to files, and compare them from there. The result depends on the documents and their order alone.
 """
 
 import math
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from groundup.corpus.crew import Beat, Crew, Job
 from groundup.corpus.minhash import jaccard, runs, shape, unlikely
-from groundup.corpus.tables import BATCH_BITS
+from groundup.corpus.tables import BATCH_BITS, aside
 from groundup.corpus.words import Hashes
 
 Keys = NDArray[np.int64]
@@ -26,8 +26,8 @@ Keys = NDArray[np.int64]
 ROWS_AT_ONCE = 50_000_000
 # In a larger group only neighbours, and each with the first, are candidates: all pairs of n would be n^2 / 2.
 ALL_PAIRS = 32
-# Pairs that one job verifies, and bytes of likeness sets (8 a run of words) that it holds.
-JOB_PAIRS, HELD_BYTES = 2000, 128 << 20
+# Pairs that one job verifies.
+JOB_PAIRS = 2000
 PAIRS_AT_ONCE = 100_000
 
 
@@ -41,11 +41,23 @@ class Likeness:
 
 
 @dataclass(frozen=True, slots=True)
+class Sketch:
+    """Documents of a file of pass 1, by key, whose runs of words go to two files in a folder."""
+
+    judged: Path
+    keys: Keys
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
-    """Pairs for one job. Unless `every`, a pair that others already join into one group is not looked at."""
+    """Pairs for one job. Unless `every`, a pair that others already join into one group is not looked at.
+
+    The `folder` holds the runs of words of all documents in the pairs.
+    """
 
     pairs: Keys
-    paths: tuple[Path, ...]
+    folder: Path
     near: float
     every: bool
 
@@ -98,17 +110,40 @@ def verified(pairs: Keys, paths: Sequence[Path], near: float, hands: Crew, every
 
     `paths` are the files of pass 1, by batch number.
     """
-    plans = [Verification(part, tuple(paths), near, every) for part in _jobs(pairs)]
+    folder = paths[0].parent / "runs"
+    folder.mkdir(exist_ok=True)
+    keys = np.unique(pairs)
+    edges = np.searchsorted(keys, np.arange(len(paths) + 1) << BATCH_BITS).tolist()
+    parts = zip(paths, pairwise(edges), strict=True)
+    list(hands.run(write_runs, [Sketch(path, keys[low:high], folder) for path, (low, high) in parts if low < high]))
+    plans = [Verification(part, folder, near, every) for part in _jobs(pairs)]
     found: list[Likeness] = []
     for _, some in hands.run(verify_pairs, plans):
         found += some
     return sorted(found, key=lambda each: (each.left, each.right))
 
 
+def write_runs(job: Job, _: Beat) -> None:
+    """Write the runs of words of a `Sketch`, one document after the other, and where each ends."""
+    plan: Sketch = job.payload
+    ends = [0]
+    runs_of, ends_of = _files(plan.folder, int(plan.judged.stem))
+    with parquet.ParquetFile(plan.judged) as file, aside(runs_of) as place, place.open("wb") as out:
+        for group in range(file.num_row_groups):
+            here = np.flatnonzero(np.isin(file.read_row_group(group, ["key"])["key"].to_numpy(), plan.keys)).tolist()
+            texts = file.read_row_group(group, ["text"])["text"] if here else []
+            for row in here:
+                members = runs(str(texts[row]))
+                members.tofile(out)
+                ends.append(ends[-1] + len(members))
+    with aside(ends_of) as place, place.open("wb") as out:
+        np.save(out, np.stack([plan.keys, ends[:-1], ends[1:]]))
+
+
 def verify_pairs(job: Job, _: Beat) -> list[Likeness]:
     """The near copies among the pairs of a `Verification`."""
     plan: Verification = job.payload
-    texts, joined, found = _Runs(plan.paths), Groups(), []
+    texts, joined, found = _Runs(plan.folder), Groups(), []
     for left, right in plan.pairs.tolist():
         if not plan.every and joined.find(left) == joined.find(right):
             continue
@@ -149,42 +184,25 @@ class Groups:
 
 
 class _Runs:
-    """The sets of runs of words of documents, by key; texts are read a row group at a time, the sets used last held."""
+    """The sets of runs of words that `write_runs` has left in a folder, by key."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-        self._groups: dict[Path, Keys] = {}
-        self._held: OrderedDict[int, Hashes] = OrderedDict()
-        self._bytes = 0
-        self._table: tuple[Path, int, Any] | None = None
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places: dict[int, Keys] = {}
 
     def __getitem__(self, key: int) -> Hashes:
-        if key not in self._held:
-            self._held[key] = members = runs(self._text(key))
-            self._bytes += members.nbytes
-            while self._bytes > HELD_BYTES and len(self._held) > 2:
-                self._bytes -= self._held.popitem(last=False)[1].nbytes
-        self._held.move_to_end(key)
-        return self._held[key]
-
-    def _text(self, key: int) -> str:
-        path = self._paths[key >> BATCH_BITS]
-        if path not in self._groups:
-            self._groups[path] = _first_keys(path)
-        group = int(np.searchsorted(self._groups[path], key, side="right")) - 1
-        if self._table is None or self._table[:2] != (path, group):
-            with parquet.ParquetFile(path) as file:
-                self._table = (path, group, file.read_row_group(group, ["key", "text"]))
-        table = self._table[2]
-        return str(table["text"][int(np.searchsorted(table["key"].to_numpy(), key))])
+        number = key >> BATCH_BITS
+        runs_of, ends_of = _files(self._folder, number)
+        if number not in self._places:
+            self._places[number] = np.load(ends_of)
+        keys, starts, ends = self._places[number]
+        at = int(np.searchsorted(keys, key))
+        return np.fromfile(runs_of, np.uint64, int(ends[at] - starts[at]), offset=8 * int(starts[at]))
 
 
-def _first_keys(path: Path) -> Keys:
-    """The first key of each row group; keys grow from row to row."""
-    with parquet.ParquetFile(path) as file:
-        column = file.schema_arrow.get_field_index("key")
-        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-    return np.array([group.column(column).statistics.min for group in groups], np.int64)
+def _files(folder: Path, number: int) -> tuple[Path, Path]:
+    """Of one batch the file of runs, and that of the keys with where the runs of each start and end."""
+    return folder / f"{number:05d}.bin", folder / f"{number:05d}.npy"
 
 
 def _pairs(members: Keys, sizes: NDArray[np.int64]) -> Iterator[Keys]:

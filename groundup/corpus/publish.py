@@ -12,7 +12,7 @@ from pyarrow import compute, parquet
 from groundup.corpus.crew import Beat, Job
 from groundup.corpus.dedup import Decisions, Drop
 from groundup.corpus.document import Document
-from groundup.corpus.spans import FEWEST_WORDS, cut
+from groundup.corpus.spans import FEWEST_WORDS, cut, read_cuts
 from groundup.corpus.tables import DOCUMENTS, JUDGED, LABELS, REMOVED, SPANS, Rows
 from groundup.corpus.tally import HELD_OUT, TRAIN, Tally
 from groundup.corpus.words import words
@@ -71,11 +71,9 @@ def _cut(rows: list[dict[str, Any]], plan: Publication) -> Iterator[dict[str, An
 
     A document of which little is left is marked as removed instead.
     """
-    path = plan.decisions.cuts and plan.decisions.cuts / plan.judged.name
-    if path is None or not path.exists():
+    if plan.decisions.cuts is None:
         return
-    table = parquet.read_table(path)
-    keys, starts = table["key"].to_numpy(), table["start"].to_numpy()
+    keys, starts = read_cuts(plan.decisions.cuts, int(plan.judged.stem))
     for row in rows:
         low, high = np.searchsorted(keys, [row["key"], row["key"] + 1])
         if not row["kept"] or low == high:

@@ -32,7 +32,7 @@ from groundup.events import SILENT, Reporter
 
 Engine = Literal["native", "ray"]
 # Changed when the same input would give other documents.
-VERSION = 3
+VERSION = 4
 # Input bytes in a batch: enough batches to keep workers busy, few enough files.
 BATCH_BYTES, BATCHES = (1 << 20, 64 << 20), 64
 # No document is worth more time than this; a page that hangs the HTML reader is left out.

@@ -4,14 +4,22 @@ ftfy reads 3.6 MB/s, so it is called only for a text in which two neighbours loo
 """
 
 import re
+import sys
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from groundup.corpus.words import edges
+
 # Mojibake of UTF-8 always has neighbours outside ASCII; scripts from U+2E80 on (CJK) never take part in it.
-NEIGHBOURS = re.compile("[\x80-\u2e7f\ufb01\ufb02\ufffd]{2,}")
+NEIGHBOURS = ((0x80, 0x2E7F), (0xFB01, 0xFB02), (0xFFFD, 0xFFFD))
 # Control characters but tab and line feed, line and paragraph separators, byte-order marks, lone surrogates.
-STRAY = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
+STRAYS = ((0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F), (0x2028, 0x2029), (0xFEFF, 0xFEFF), (0xD800, 0xDFFF))
+STRAY = re.compile(f"[{''.join(f'{chr(low)}-{chr(high)}' for low, high in STRAYS)}]")
+IS_STRAY, IS_NEIGHBOUR = 1, 2
 LINE_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 
 
@@ -23,18 +31,36 @@ def repair(text: str) -> tuple[str, bool]:
     """
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    mojibake = False
+    kinds, mojibake = _kinds(text), False
     if not text.isascii():
-        text, mojibake = _without_mojibake(text)
-    if STRAY.search(text):
+        text, mojibake = _without_mojibake(text, kinds)
+    if mojibake or (kinds & IS_STRAY).any():
         text = STRAY.sub(_instead, text)
     return unicodedata.normalize("NFC", text), mojibake
 
 
-def _without_mojibake(text: str) -> tuple[str, bool]:
+def _kinds(text: str) -> NDArray[np.uint8]:
+    """What each character is: IS_STRAY, IS_NEIGHBOUR, or both. Patterns take three times as long."""
+    return _table()[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)]
+
+
+@cache
+def _table() -> NDArray[np.uint8]:
+    """The kind of every character."""
+    table = np.zeros(sys.maxunicode + 1, np.uint8)
+    for kind, ranges in ((IS_STRAY, STRAYS), (IS_NEIGHBOUR, NEIGHBOURS)):
+        for low, high in ranges:
+            table[low : high + 1] |= kind
+    return table
+
+
+def _without_mojibake(text: str, kinds: NDArray[np.uint8]) -> tuple[str, bool]:
     from ftfy import badness, fix_text
 
-    neighbours = " ".join(sorted(set(NEIGHBOURS.findall(text))))
+    found = edges(kinds & IS_NEIGHBOUR != 0)
+    together = found[1::2] - found[::2] > 1
+    bounds = zip(found[::2][together].tolist(), found[1::2][together].tolist(), strict=True)
+    neighbours = " ".join(sorted({text[start:end] for start, end in bounds}))
     if not neighbours or not badness.is_bad(neighbours):
         return text, False
     fixed = fix_text(text, _settings())

@@ -74,17 +74,24 @@ BATCH_BITS = 32
 
 
 class Rows:
-    """Collects rows and writes them in groups of about so many bytes. A context: on a clean exit the file appears."""
+    """Collects rows and writes them in groups of about so many bytes. A context: on a clean exit the file appears.
 
-    def __init__(self, path: Path, schema: pa.Schema, group_bytes: int = GROUP_BYTES) -> None:
+    Random numbers, which no method makes smaller, are best written not `compressed`.
+    """
+
+    def __init__(
+        self, path: Path, schema: pa.Schema, group_bytes: int = GROUP_BYTES, *, compressed: bool = True
+    ) -> None:
         self._path, self._schema = path, schema
+        plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+        self._how: dict[str, Any] = {"compression": "zstd"} if compressed else plain
         # A worker orphaned by a kill may still write the same file as its successor does.
         self._aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         self._held: dict[str, list[Any]] = {name: [] for name in schema.names}
         self._size, self._most = 0, group_bytes
 
     def __enter__(self) -> "Rows":
-        self._file = parquet.ParquetWriter(self._aside, self._schema, compression="zstd")
+        self._file = parquet.ParquetWriter(self._aside, self._schema, **self._how)
         return self
 
     def add(self, size: int, **row: Any) -> None:
@@ -119,6 +126,17 @@ class Rows:
         for column in self._held.values():
             column.clear()
         self._size = 0
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Where to write what becomes `path` on a clean exit: a worker orphaned by a kill may still write the same file."""
+    other = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        yield other
+        other.replace(path)
+    finally:
+        other.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -65,14 +65,7 @@ class Words:
         return self._held["ordered", n]
 
     def _grams(self, n: int) -> Hashes:
-        count = len(self.hashes) - n + 1
-        if count <= 0:
-            return np.empty(0, np.uint64)
-        total = self.hashes[:count].copy()
-        for offset in range(1, n):
-            total *= np.uint64(BASE)
-            total += self.hashes[offset : offset + count]
-        return mix(total)
+        return mix(_sums(self.hashes, n)) if len(self.hashes) >= n else np.empty(0, np.uint64)
 
 
 @lru_cache(maxsize=2)  # several measures, and the digest of copies, ask for a text and for its beginning in turn
@@ -181,6 +174,20 @@ def mix(values: Hashes) -> Hashes:
     mixed *= np.uint64(MIX_2)
     mixed ^= mixed >> np.uint64(31)
     return mixed
+
+
+def _sums(hashes: Hashes, n: int) -> Hashes:
+    """Of all runs of `n` words the polynomial in their hashes, from those of half as many words."""
+    if n == 1:
+        return hashes
+    half = n // 2
+    parts = _sums(hashes, half)
+    total = parts[:-half] * np.uint64(pow(BASE, half, 1 << 64))
+    total += parts[half:]
+    if n % 2:
+        total = total[:-1] * np.uint64(BASE)
+        total += hashes[n - 1 :]
+    return total
 
 
 def _alphabetic(data: NDArray[np.uint8]) -> float:

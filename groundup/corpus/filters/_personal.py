@@ -79,7 +79,7 @@ def emails(text: str) -> Iterator[Place]:
 
 def urls(text: str) -> Iterator[Place]:
     """Addresses of the web, without the punctuation that ends the sentence around them."""
-    for match in URL.finditer(text):
+    for match in URL.finditer(text) if "://" in text or "www." in text else ():
         yield match.start(), match.start() + len(match.group().rstrip(".,;:!?)'"))
 
 

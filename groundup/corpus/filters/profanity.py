@@ -46,8 +46,11 @@ class Profanity(Filter):
         """Drop with `profanity`; the value is the share of words."""
         split = words(document.text).hashes
         listed = _own(self.file) if self.file else _shipped(document.language)
-        at = np.searchsorted(listed, split)
-        found = int(np.count_nonzero(listed[np.minimum(at, len(listed) - 1)] == split)) if len(listed) else 0
+        table = np.zeros(1 << 16, bool)
+        table[listed >> np.uint64(48)] = True
+        some = split[table[split >> np.uint64(48)]]  # few: only they are searched for
+        at = np.searchsorted(listed, some)
+        found = int(np.count_nonzero(listed[np.minimum(at, len(listed) - 1)] == some)) if len(listed) else 0
         share = found / max(1, len(split))
         if found >= FEWEST and share > self.share:
             return Verdict(False, "profanity", round(share, 4), self.share)
