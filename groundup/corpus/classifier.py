@@ -25,7 +25,7 @@ STEPS, FOLDS = 150, 5
 # Changed when the same text would have its n-grams in other places.
 VERSION = 2
 # Odd, so that no bit is lost: what runs are polynomials in, and what spreads their bits upwards (Knuth, TAOCP 3, 6.4).
-BASE, SPREAD = np.uint32(0x85EBCA6B), np.uint32(0x9E3779B1)
+BASE, SPREAD = 0x85EBCA6B, 0x9E3779B1
 # Bytes of a text that are looked at: a classifier that reads runs of bytes makes three features of each.
 MEASURED_BYTES = 1 << 16
 # From so many n-grams on a table of all places is counted up faster than a list of them is sorted.
@@ -47,7 +47,7 @@ class Features:
         if self.letters:
             grams += _runs(np.frombuffer(folded(text), np.uint8).astype(np.uint32) + np.uint32(1), self.letters)
         found = np.concatenate([np.empty(0, np.uint32), *grams])
-        found *= SPREAD
+        found *= np.uint32(SPREAD)
         found >>= np.uint32(32 - self.bits)
         return found
 
@@ -189,7 +189,7 @@ def _runs(symbols: Places, lengths: Sequence[int]) -> list[Places]:
     """Hashes of all runs of so many symbols, each length longer than the one before."""
     total, found = symbols, [symbols] if 1 in lengths else []
     for n in range(2, max(lengths, default=0) + 1):
-        total = total[:-1] * BASE
+        total = total[:-1] * np.uint32(BASE)
         total += symbols[n - 1 :]
         if n in lengths:
             found.append(total)

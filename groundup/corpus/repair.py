@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from groundup.corpus.words import edges
 
 # Mojibake of UTF-8 always has neighbours outside ASCII; scripts from U+2E80 on (CJK) never take part in it.
-NEIGHBOURS = ((0x80, 0x2E7F), (0xFB01, 0xFB02), (0xFFFD, 0xFFFD))
+NEIGHBOUR = re.compile("[\x80-\u2e7f\ufb01\ufb02\ufffd]")
 # Control characters but tab and line feed, line and paragraph separators, byte-order marks, lone surrogates.
-STRAYS = ((0x00, 0x08), (0x0B, 0x1F), (0x7F, 0x9F), (0x2028, 0x2029), (0xFEFF, 0xFEFF), (0xD800, 0xDFFF))
-STRAY = re.compile(f"[{''.join(f'{chr(low)}-{chr(high)}' for low, high in STRAYS)}]")
+STRAY = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 IS_STRAY, IS_NEIGHBOUR = 1, 2
 LINE_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 
@@ -47,10 +46,11 @@ def _kinds(text: str) -> NDArray[np.uint8]:
 @cache
 def _table() -> NDArray[np.uint8]:
     """The kind of every character."""
-    table = np.zeros(sys.maxunicode + 1, np.uint8)
-    for kind, ranges in ((IS_STRAY, STRAYS), (IS_NEIGHBOUR, NEIGHBOURS)):
-        for low, high in ranges:
-            table[low : high + 1] |= kind
+    every = np.arange(sys.maxunicode + 1, dtype=np.uint32)
+    table = np.zeros(len(every), np.uint8)
+    for kind, pattern in ((IS_STRAY, STRAY), (IS_NEIGHBOUR, NEIGHBOUR)):
+        for match in pattern.finditer(every.tobytes().decode("utf-32-le", "surrogatepass")):
+            table[match.start()] |= kind
     return table
 
 

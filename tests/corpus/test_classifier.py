@@ -67,6 +67,14 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         train(["a", "b"], [True, True])
 
 
+def test_a_file_with_other_places_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groundup.corpus.classifier.VERSION", 1)
+    train(["good words", "bad words"], [True, False]).save(tmp_path / "old")
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="made by an earlier groundup"):
+        load(str(tmp_path / "old"))
+
+
 def test_folds_cover_everything_once_in_equal_shares() -> None:
     labels = [number < 30 for number in range(90)]
     measured = [test for _, test in folds(labels, 5)]

@@ -18,8 +18,9 @@ from groundup.corpus.near import Groups, candidates, verified
 from groundup.corpus.refine import _batches, _judge
 from groundup.corpus.settings import Corpus, Dedup
 from groundup.corpus.sources._base import open_specs
+from groundup.corpus.spans import prints
 from groundup.corpus.split import HeldOut
-from groundup.corpus.words import Hashes, mix
+from groundup.corpus.words import Hashes, mix, words
 from groundup.errors import ConfigError
 from groundup.events import SILENT
 
@@ -189,3 +190,13 @@ def test_passages_that_stand_twice_are_cut_where_they_stand_again(tmp_path: Path
     assert kept["1.txt"].split() == f"{prose(10)} {prose(11)}".split()
     assert kept["2.txt"] == f"Here: Zoë! {prose(12)}"
     assert gone["1.txt#cut"]["text"].split() == notice.split() and gone["1.txt#cut"]["threshold"] == 50
+
+
+@pytest.mark.parametrize("n", [3, 10, 50])
+def test_a_print_is_the_smallest_run_in_a_window(n: int) -> None:
+    text = " ".join(prose(1, 30).split()[:400]) + " same words again" * 30
+    grams = words(text).grams(n // 2).tolist()
+    width = n - n // 2 + 1
+    places = [min(range(at, at + width), key=grams.__getitem__) for at in range(len(grams) - width + 1)]
+    assert prints(text, n).tolist() == [grams[place] for place in dict.fromkeys(places)]
+    assert not len(prints("too short", n))

@@ -3,11 +3,12 @@
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from groundup.corpus.filters.repetition import _heaviest, _repeated_grams, _top_gram
 from groundup.corpus.filters.symbols import hash_marks
-from groundup.corpus.words import _cased, folded, lowered, words
+from groundup.corpus.words import BASE, _cased, folded, lowered, mix, words
 
 ODD = "abcABC İIıßéÉΣσς #\n\t\r\x0b\x1c\xa0\u2003\u3000\x85“”—…Ãâ€™ÐÑЖжÅKⅣⓐ中文한글😀𐐀Āā.,-'"
 
@@ -46,3 +47,12 @@ def test_repetition_is_measured_as_by_counting(seed: int) -> None:
             inside = {at + k for at, other in enumerate(grams) if other == gram for k in range(n)}
             tops.append(sum(len(row[place]) for place in inside))
         assert _top_gram(split, n) in (tops if most > 1 else [0])
+
+
+def test_a_run_of_words_is_the_polynomial_of_its_words_however_long() -> None:
+    split = words(" ".join(f"w{number % 17}" for number in range(60)))
+    whole = [int(each) for each in split.hashes]
+    for n in (1, 2, 3, 5, 13, 25, 50, 60, 61):
+        starts = range(len(whole) - n + 1)
+        expected = [sum(whole[at + k] * BASE ** (n - 1 - k) for k in range(n)) % (1 << 64) for at in starts]
+        assert split.grams(n).tolist() == mix(np.array(expected, np.uint64)).tolist()
