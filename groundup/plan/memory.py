@@ -108,13 +108,14 @@ def training_bytes(config: ModelConfig, vocab_size: int, rows: int, precision: s
 def engine_bytes(config: ModelConfig, vocab_size: int, rows: int, length: int, precision: str) -> int:
     """What generating holds beside the weights: the memory of `rows` rows, logits, and a narrow copy of the model.
 
-    The copy's head is there twice: packed, and as the table of embeddings or what a score is reckoned from.
+    The copy holds each matrix in two layouts, for one row and for several; a table of embeddings that is no head in one.
     """
     shape, narrow = _shape(config, vocab_size), precision != "fp32"
     size = 2 if narrow else 4
     with torch.device("meta"):
         memory = sum(part.numel() for layer in shape.model.memory(1, length, torch.float32) for part in layer)
-    copied = size * (shape.parameters + vocab_size * config.dim) if narrow else 0
+    looked_up = 0 if shape.model.lm_head is None else vocab_size * config.dim
+    copied = size * (2 * shape.parameters - looked_up) if narrow else 0
     return int(rows * memory * size + copied + 2 * rows * vocab_size * 4)
 
 
