@@ -35,6 +35,9 @@ ROLES: Mapping[str, Role] = {
     "function": "tool",
     "observation": "tool",
 }
+# Fields that say who speaks: by a role, or by the name of one of two people, who then have these in turn.
+SPEAKER, PERSON = ("role", "from"), ("agent", "speaker")
+PEOPLE: tuple[Role, Role] = ("user", "assistant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,9 @@ def read_conversations(path: Path) -> Iterator[Conversation | Unreadable]:
     """The conversations of a JSONL file, plain or compressed; the shape is found out for each record by itself.
 
     OpenAI `{"messages": [{"role", "content"}]}`, ShareGPT `{"conversations": [{"from", "value"}]}` (also `turns` and
-    `text`), Alpaca `{"instruction", "input", "output"}`. A line that holds none comes as `Unreadable`. Raises DataError
-    when the file cannot be opened, and after the last line when none was usable, naming the first bad line.
+    `text`), two people's talk (`agent` or `speaker` in place of a role), Alpaca `{"instruction", "input", "output"}`. A
+    line that holds none comes as `Unreadable`. Raises DataError when the file cannot be opened, and after the last line
+    when none was usable, naming the first bad line.
     """
     yield from each_record(path, lambda value: [parse_conversation(value)], "conversation")
 
@@ -127,16 +131,30 @@ def with_tools(talk: Conversation, tools: Sequence[Any]) -> Conversation:
 
 
 def parse_messages(turns: list[Any]) -> Conversation:
-    """Messages from a JSON list of them, whatever they call their speakers. Raises DataError."""
-    return tuple(_message(turn, number) for number, turn in enumerate(turns, 1))
+    """Messages from a JSON list of them, whatever they call their speakers. Raises DataError.
+
+    Where people talk (two of them, named in `agent` or `speaker`), who speaks first is the user.
+    """
+    people = list(dict.fromkeys(filter(None, map(_person, turns))))
+    roles = {**ROLES, **dict(zip(people, PEOPLE, strict=True))} if len(people) == len(PEOPLE) else ROLES
+    return tuple(_message(turn, number, roles) for number, turn in enumerate(turns, 1))
 
 
-def _message(turn: Any, number: int) -> Message:
+def _person(turn: Any) -> str | None:
+    """The name, in small letters, of someone who has no role."""
+    if not isinstance(turn, dict) or any(key in turn for key in SPEAKER):
+        return None
+    name = next((turn[key] for key in PERSON if isinstance(turn.get(key), str)), None)
+    return None if name is None or name.lower() in ROLES else name.lower()
+
+
+def _message(turn: Any, number: int, roles: Mapping[str, Role]) -> Message:
     if not isinstance(turn, dict):
         raise DataError(f"message {number} is not an object with role and content")
-    speaker = next((turn[key] for key in ("role", "from") if key in turn), None)
-    if not isinstance(speaker, str) or speaker.lower() not in ROLES:
+    speaker = next((turn[key] for key in (*SPEAKER, *PERSON) if key in turn), None)
+    if not isinstance(speaker, str) or speaker.lower() not in roles:
         raise DataError(f"message {number} has the role {speaker!r}; {nearest(str(speaker), ROLES)}")
+    role = roles[speaker.lower()]
     content = next((turn[key] for key in ("content", "value", "text") if turn.get(key) is not None), None)
     call = _call(turn["tool_calls"], number) if turn.get("tool_calls") else ""
     if isinstance(content, list):
@@ -145,9 +163,9 @@ def _message(turn: Any, number: int) -> Message:
         content = ""
     if not isinstance(content, str):
         raise DataError(f"message {number} has no text and calls no tool")
-    if call and ROLES[speaker.lower()] != "assistant":
+    if call and role != "assistant":
         raise DataError(f"message {number} of the role {speaker!r} calls a tool; only the assistant may")
-    return Message(ROLES[speaker.lower()], content, call)
+    return Message(role, content, call)
 
 
 def _call(calls: Any, number: int) -> str:

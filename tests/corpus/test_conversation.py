@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.corpus.conversation import Message, read_conversations
+from groundup.corpus.conversation import Message, parse_conversation, read_conversations
 from groundup.corpus.document import Unreadable
 from groundup.errors import DataError
 
@@ -74,6 +74,15 @@ def test_a_record_that_is_no_conversation_says_why(kind: str, tmp_path: Path) ->
     path.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(DataError, match=rf"talk.jsonl: line 1: .*{reason}.*; no line of the file is a usable"):
         list(read_conversations(path))
+
+
+def test_of_two_people_the_first_to_speak_is_the_user() -> None:
+    turns = [{"agent": "Anna", "text": "Hi?"}, {"agent": "bob", "text": "Hello."}, {"agent": "Anna", "text": "Bye."}]
+    assert [message.role for message in parse_conversation({"turns": turns})] == ["user", "assistant", "user"]
+    with pytest.raises(DataError, match="message 1 has the role 'Anna'"):
+        parse_conversation({"turns": [*turns, {"agent": "Cy", "text": "Three?"}]})
+    with pytest.raises(DataError, match="message 1 has the role 'usr'"):
+        parse_conversation({"turns": [{"role": "usr", "text": "Hi?"}, {"role": "asistant", "text": "Hello."}]})
 
 
 def test_empty_and_missing_files_are_refused(tmp_path: Path) -> None:
