@@ -109,7 +109,7 @@ def _planned(
     from groundup.plan.forecast import plan
 
     try:
-        _fetch(order, screen)
+        _look(order, screen)
         forecast = plan(order.layers, order.runs)
     except BaseException:
         store.discard()
@@ -122,14 +122,20 @@ def _planned(
     return forecast.recipe, forecast.basis()
 
 
-def _fetch(order: Order, screen: Console | None) -> None:
-    """Bring here what the data names on other machines, where a person can see how it goes on."""
+def _look(order: Order, screen: Console | None) -> None:
+    """Bring here what the data names on other machines, where a person can see how it goes on; look into the talks."""
     from groundup.corpus.sources._base import fetch
+    from groundup.stages.conversations import check_talks
 
+    fetch(_named(order, "text"), Events(None, screen))
+    check_talks(_named(order, "chat"))
+
+
+def _named(order: Order, setting: str) -> list[str]:
+    """What a setting of the data names; what is not a list of strings is refused later, by name."""
     data = order.user_tree().get("data")
-    specs = data.get("text") if isinstance(data, dict) else None
-    if isinstance(specs, list | tuple):
-        fetch([spec for spec in specs if isinstance(spec, str)], Events(None, screen))
+    found = data.get(setting) if isinstance(data, dict) else None
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list | tuple) else []
 
 
 def _taken_up(order: Order, store: Store, frozen: Tree) -> "tuple[Recipe, Mapping[str, Any]]":

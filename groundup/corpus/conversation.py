@@ -52,17 +52,6 @@ class Message:
 Conversation = tuple[Message, ...]
 
 
-def read_conversations(path: Path) -> Iterator[Conversation | Unreadable]:
-    """The conversations of a JSONL file, plain or compressed; the shape is found out for each record by itself.
-
-    OpenAI `{"messages": [{"role", "content"}]}`, ShareGPT `{"conversations": [{"from", "value"}]}` (also `turns` and
-    `text`), two people's talk (`agent` or `speaker` in place of a role), Alpaca `{"instruction", "input", "output"}`. A
-    line that holds none comes as `Unreadable`. Raises DataError when the file cannot be opened, and after the last line
-    when none was usable, naming the first bad line.
-    """
-    yield from each_record(path, lambda value: [parse_conversation(value)], "conversation")
-
-
 def each_record(path: Path, parse: Callable[[Any], Iterable[T]], kind: str) -> Iterator[T | Unreadable]:
     """What `parse` finds in each record of a JSONL file, plain or compressed; a line without any is `Unreadable`.
 
@@ -99,6 +88,8 @@ def each_record(path: Path, parse: Callable[[Any], Iterable[T]], kind: str) -> I
 def parse_conversation(value: Any) -> Conversation:
     """The conversation in one JSON record of any known shape.
 
+    OpenAI `{"messages": [{"role", "content"}]}`, ShareGPT `{"conversations": [{"from", "value"}]}` (also `turns` and
+    `text`), two people's talk (`agent` or `speaker` in place of a role), Alpaca `{"instruction", "input", "output"}`.
     Raises DataError that says what is missing, without the file and line, which the caller knows.
     """
     if not isinstance(value, dict):

@@ -16,6 +16,7 @@ class AverageRule(Rule):
     """
 
     elementwise = True
+    moves = False
 
     def __init__(self, members: Named, decay: float) -> None:
         super().__init__([(PREFIX + name, parameter) for name, parameter in members], 0.0)
@@ -42,8 +43,7 @@ def averaged(optimizer: Optimizer, decay: float) -> Optimizer:
     """The optimizer, with a running mean of everything that it moves; `decay` 0: unchanged."""
     if not decay:
         return optimizer
-    members = [member for rule in optimizer.rules for member in rule.members.items()]
-    return Optimizer([*optimizer.rules, AverageRule(members, decay)])
+    return Optimizer([*optimizer.rules, AverageRule(optimizer.moved(), decay)])
 
 
 def take_up(optimizer: Optimizer) -> None:

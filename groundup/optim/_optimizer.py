@@ -27,6 +27,9 @@ class Rule(ABC):
     """Whether each number moves by itself: of tensors that are spread over ranks, `move` is then given what this rank
     holds. Else they come as they are, and `mesh.by_whole` shares the work on whole ones."""
 
+    moves: ClassVar[bool] = True
+    """Whether it changes parameters: others own none, they only take note."""
+
     def __init__(self, members: Named, lr: float) -> None:
         self.members, self.lr = dict(members), lr
         self.state: dict[str, State] = {}
@@ -73,6 +76,10 @@ class Optimizer:
         """Of all that has a state of its own, or will have."""
         return [name for rule in self.rules for name in rule.members]
 
+    def moved(self) -> list[tuple[str, nn.Parameter]]:
+        """Every parameter that a rule changes."""
+        return [member for rule in self.rules if rule.moves for member in rule.members.items()]
+
     def zero_grad(self) -> None:
         """Drop every gradient and its memory."""
         for rule in self.rules:
@@ -108,6 +115,15 @@ class Optimizer:
             found[name] = {key: spread_like(value, like[key]) for key, value in own.items()}
         for rule in self.rules:
             rule.state = {name: found[name] for name in rule.members if name in found}
+
+
+def parameter_of(name: str) -> str:
+    """The parameter that a name in a state belongs to; rules that only take note have words before it.
+
+    >>> parameter_of("mean of layers.0.weight"), parameter_of("layers.0.weight")
+    ('layers.0.weight', 'layers.0.weight')
+    """
+    return name.rpartition(" ")[2]
 
 
 class AdamWRule(Rule):

@@ -108,7 +108,7 @@ def training_bytes(config: ModelConfig, vocab_size: int, rows: int, precision: s
 def engine_bytes(config: ModelConfig, vocab_size: int, rows: int, length: int, precision: str) -> int:
     """What generating holds beside the weights: the memory of `rows` rows, logits, and a narrow copy of the model.
 
-    The copy holds each matrix in two layouts, for one row and for several; a table of embeddings that is no head in one.
+    The copy holds each matrix in two layouts, for one row and for several; a table of embeddings that is no head, once.
     """
     shape, narrow = _shape(config, vocab_size), precision != "fp32"
     size = 2 if narrow else 4
@@ -138,14 +138,15 @@ def _stage(recipe: Recipe, settings: Training, config: ModelConfig, vocab_size: 
         config, vocab_size, micro, recipe.precision, settings.optim.name, length=length, device=device,
         accumulate=settings.rows // micro, recompute=recipe.parallel.recompute,
     )  # fmt: skip
-    average = found.weights if getattr(settings, "average", None) else 0
+    best = settings.steps is None and getattr(settings, "patience", None) is not None
+    copies = found.weights * (bool(getattr(settings, "average", None)) + best)
     if room is None:
-        return found.peak + average
+        return found.peak + copies
     engine = engine_bytes(
         config, vocab_size, getattr(settings, "drawn_rows", None) or settings.rows, length, recipe.precision
     )
     reference = found.weights if getattr(settings, "kl", 0) else 0
-    return found.peak + average + engine + reference  # the engine keeps its cache while the model learns
+    return found.peak + copies + engine + reference  # the engine keeps its cache while the model learns
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:

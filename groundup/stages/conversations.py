@@ -1,19 +1,18 @@
 """The conversations of the sft stage: the user's own, or made by rules from the user's own text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from groundup.corpus.conversation import Conversation, read_conversations
+from groundup.corpus.conversation import Conversation, each_record
 from groundup.corpus.document import Document, Unreadable
 from groundup.errors import DataError
 from groundup.stages._work import Work
+from groundup.stages.examples import Split, good_talks, parse_example
 from groundup.stages.text import documents
 
 if TYPE_CHECKING:
     from groundup.tasks._base import Task
-
-Split = Literal["train", "held_out"]
 
 SHELF_BYTES = 96_000_000
 """Text that questions are made from at most: beyond it, whole documents are left out evenly."""
@@ -87,9 +86,22 @@ def talks(work: Work, split: Split) -> list[Conversation]:
     return [*own, *made, *sums * (settings.arithmetic_repeats if split == "train" else 1)]
 
 
+def check_talks(paths: Sequence[str]) -> None:
+    """Raises DataError for a file of conversations in which none can be used, before anything is made."""
+    for path in paths:
+        next(_read(path), None)
+
+
+def _read(path: str) -> Iterator[Conversation]:
+    """The conversations of a file in any shape that `groundup finetune` learns from: of judged ones the good side."""
+    for item in each_record(Path(path), parse_example, "conversation"):
+        if not isinstance(item, Unreadable):
+            yield from good_talks(item)
+
+
 def _own(paths: Sequence[str], split: Split) -> list[Conversation]:
     """The user's conversations; every twentieth is held out. Raises DataError where there are too few for that."""
-    read = [talk for path in paths for talk in read_conversations(Path(path)) if not isinstance(talk, Unreadable)]
+    read = list(dict.fromkeys(talk for path in paths for talk in _read(path)))
     if paths and len(read) < OWN_HELD_OUT:
         raise DataError(
             f"{', '.join(paths)}: {len(read)} usable conversations; give at least {OWN_HELD_OUT}, one is held out"

@@ -4,18 +4,19 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from groundup.corpus.classes import Labelled, is_table, read_classes
 from groundup.corpus.conversation import Conversation, Message, each_record, parse_conversation
 from groundup.corpus.document import Unreadable
 from groundup.corpus.preference import Pair, Thumb, parse_preferences
 from groundup.errors import ConfigError, DataError, UnsupportedError
-from groundup.stages.conversations import Split
 
 if TYPE_CHECKING:
     from groundup.recipe import Adapt, Recipe
     from groundup.train.objectives._base import Objective, Wanted
+
+Split = Literal["train", "held_out"]
 
 Example = Conversation | Pair | Thumb | Labelled
 SPLITS: tuple[Split, ...] = ("train", "held_out")

@@ -16,8 +16,7 @@ from groundup.stages._given import chat_of, opened
 from groundup.stages._measure import scored
 from groundup.stages._work import Work
 from groundup.stages.answers import Answers, checked
-from groundup.stages.conversations import Split
-from groundup.stages.examples import SPLITS, Examples, adapting, objective_of, read_examples
+from groundup.stages.examples import SPLITS, Examples, Split, adapting, objective_of, read_examples
 from groundup.stages.judge import Judge
 from groundup.stages.training import autocast_dtype
 

@@ -3,6 +3,7 @@
 import gc
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from groundup.stages._measure import measured
 from groundup.stages._memory import enduring, offloaded
 from groundup.stages._together import Together, together
 from groundup.stages._work import Work
-from groundup.stages.conversations import Split, talks
+from groundup.stages.conversations import talks
+from groundup.stages.examples import Split
 from groundup.stages.incoming import imported
 from groundup.stages.look import looker, scores_seen
 from groundup.stages.mixing import curriculum, mixture_facts
@@ -207,9 +209,11 @@ def train_stage(
     """Train `model` for the stage's steps or seconds, leave its weights in the draft, and the facts all stages share.
 
     `micros` are the batches of one step, where they are not rows / micro_rows. `start` is a finished artifact of the
-    same stage that is taken up before its decay.
+    same stage that is taken up before its decay. A stage that is given seconds ends with the weights of its best look
+    at what is held out: a small set is soon known by heart, and the decay comes after that.
     """
     from groundup.optim._average import take_up
+    from groundup.optim._best import keep_best, take_best
     from groundup.train.drive import drive
     from groundup.train.watch import Watch
 
@@ -219,10 +223,13 @@ def train_stage(
     if start is not None and work.mesh.first and not keep.folder.exists():
         _take_up(work, keep, start)
     ranks = together(work, settings, model, feed, micros or settings.rows // micro_rows(settings))
-    trainer = _trainer(work, settings, ranks, model.roles(), feed, objective)
+    kept = probe is not None and probe.patience is not None and settings.steps is None
+    trainer = _trainer(work, settings, ranks, model.roles(), feed, objective, best=kept)
     seen = looker(work, settings, model, autocast_dtype(work.recipe.precision), glimpse)
     if probe is not None:
         probe.look = ranks.looking(probe.look)
+    if probe is not None and kept:
+        probe.keep, probe.take = partial(keep_best, trainer.optimizer), partial(take_best, trainer.optimizer)
     gc.freeze()  # what is there now outlives the stage: the collector need not go through it again and again
     driven = drive(
         trainer,
@@ -314,29 +321,25 @@ def _trainer(
     roles: "Mapping[str, Role]",
     feed: "Feed",
     objective: "Objective",
+    best: bool,
 ) -> "Trainer":
-    """A trainer as the settings of the stage say."""
+    """A trainer as the settings of the stage say; `best`: with a place for the best weights."""
     from groundup.optim._average import averaged
     from groundup.optim._base import OptimizerConfig
+    from groundup.optim._best import with_best
     from groundup.train.precision import Precision, repeat_to_the_bit
     from groundup.train.trainer import Trainer
 
     assert isinstance(settings.optim, OptimizerConfig)
     if work.recipe.deterministic:
         repeat_to_the_bit()
+    rules = offloaded(work, settings.optim.build(ranks.model, roles))
+    optimizer = averaged(with_best(rules) if best else rules, getattr(settings, "average", None) or 0.0)
     return Trainer(
-        ranks.model,
-        feed,
-        objective,
-        averaged(offloaded(work, settings.optim.build(ranks.model, roles)), getattr(settings, "average", None) or 0.0),
-        _schedule(work, settings),
-        precision=Precision(work.recipe.precision, work.device),
-        accumulate=ranks.micros,
-        clip=settings.clip,
-        seed=stage_seed(work),
-        mesh=ranks.mesh,
-        backward=enduring(work, ranks.backward),
-    )
+        ranks.model, feed, objective, optimizer, _schedule(work, settings),
+        precision=Precision(work.recipe.precision, work.device), accumulate=ranks.micros, clip=settings.clip,
+        seed=stage_seed(work), mesh=ranks.mesh, backward=enduring(work, ranks.backward),
+    )  # fmt: skip
 
 
 def _schedule(work: Work, settings: "Training") -> "Schedule":

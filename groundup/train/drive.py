@@ -32,19 +32,32 @@ STALL_SECONDS = 1800.0
 
 @dataclass
 class Probe:
-    """A look at the model every `steps` steps. With `patience`, so many looks without a new best begin the decay."""
+    """A look at the model every `steps` steps. With `patience`, so many looks without a new best begin the decay.
+
+    `keep` is called where a value is the lowest so far, `take` at the end of a stage whose last value is not.
+    """
 
     look: Callable[[], float]
     steps: int
     patience: int | None = None
     values: list[tuple[int, float]] = field(default_factory=list)
+    keep: Callable[[], None] | None = None
+    take: Callable[[], None] | None = None
 
     def stale(self) -> bool:
         """Has the value stopped falling?"""
-        if self.patience is None or not self.values:
-            return False
-        best = min(range(len(self.values)), key=lambda index: self.values[index][1])
-        return len(self.values) - 1 - best >= self.patience
+        return self.patience is not None and self.since_best() >= self.patience
+
+    def since_best(self) -> int:
+        """Looks after the one with the lowest value, the first of equals."""
+        values = [value for _, value in self.values]
+        return len(values) - 1 - values.index(min(values)) if values else 0
+
+    def add(self, step: int, value: float) -> None:
+        """Take note of a look."""
+        self.values.append((step, value))
+        if self.keep is not None and self.since_best() == 0:
+            self.keep()
 
 
 @dataclass(frozen=True)
@@ -99,6 +112,7 @@ def drive(
                 stall.beat()
             run.flush(bar)
             run.look()
+            run.settle()
     probes = tuple(probe.values) if probe else ()
     return Driven(trainer.done, run.tokens, run.seconds, run.last, probes, run.replicas)
 
@@ -250,8 +264,17 @@ class _Run:
         """Probe the model, unless it has just been done at this step."""
         if self.probe is not None and (not self.probe.values or self.probe.values[-1][0] != self.trainer.done):
             value = self.probe.look()
-            self.probe.values.append((self.trainer.done, value))
+            self.probe.add(self.trainer.done, value)
             self.progress.record(f"{self.stage}_probe", self.trainer.done, value=value)
+
+    def settle(self) -> None:
+        """End with the weights of the best look, where they are held."""
+        if self.probe is not None and self.probe.take is not None and (late := self.probe.since_best()):
+            step, lowest = self.probe.values[-1 - late]
+            self.probe.take()
+            self.progress.notice(
+                f"{self.stage}: held out, {lowest:.4g} after step {step:,} was the best: those weights stay"
+            )
 
     def _share(self) -> float:
         """How much of the stage is done."""

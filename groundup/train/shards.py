@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from groundup.mesh import Mesh, local
+from groundup.optim._optimizer import parameter_of
 
 PLACES, OFFSETS = "DCP_SHARDING_INFO", "saved_offsets"
 """DCP's names for the places of pieces."""
@@ -145,7 +146,7 @@ def _owner(path: str, like: Iterable[str] | None) -> str | None:
     if path.startswith(WEIGHTS):
         name = path.removeprefix(WEIGHTS)
     elif path.startswith(OPTIMIZER):
-        name = path.removeprefix(OPTIMIZER).rpartition(".")[0]
+        name = parameter_of(path.removeprefix(OPTIMIZER).rpartition(".")[0])
     else:
         return ""
     return name if name in like else None

@@ -87,3 +87,12 @@ def test_a_run_that_is_not_there(say: Say) -> None:
     refused(say("show", "mine"), "there is no run 'mine'")
     refused(say("eval", "mine"), "there is no run 'mine'")
     refused(say("eval", "mine", "train.rows=3"), "'train.rows=3': eval takes eval.FIELD=VALUE only")
+
+
+def test_a_file_of_talks_without_one_is_told_before_anything_is_made(say: Say, tmp_path: Path) -> None:
+    write_text(tmp_path / "texts")
+    (tmp_path / "talks.jsonl").write_text('{"question": "x"}\n', encoding="utf-8")
+    words = ("run", "--data", "texts", "--chat", "talks.jsonl", "--name", "mine")
+    refused(say(*words), "talks.jsonl: line 1: no messages, conversations or instruction", "no line of the file")
+    refused(say("run", "--data", "texts", "--chat", "gone.jsonl"), "gone.jsonl: there is no such file")
+    assert not (tmp_path / "runs" / "mine").exists()

@@ -288,3 +288,18 @@ def test_sets_by_weight_noise_and_benchmarks_on_the_way(place: Path, pairs: Path
     found = json.loads(done.out)["facts"]["adapt"]
     assert found["shares"] == pytest.approx([0.75, 0.25])
     assert set(found["looks"]) == {"piqa", "piqa, bits"} and len(found["looks"]["piqa"]) >= 2
+
+
+@pytest.mark.slow
+def test_a_timed_adaptation_ends_with_the_weights_of_its_best_look(place: Path, tmp_path: Path, say: Say) -> None:
+    shutil.copytree(place / "runs", tmp_path / "runs")
+    draw = [(17 * i + 5) % 101 for i in range(60)]
+    rows = [{"instruction": f"Say {i}", "output": f"{n} {n * n} {n**3}"} for i, n in enumerate(draw)]
+    (tmp_path / "few.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    quick = ("adapt.rows=8", "adapt.probe_steps=2", "adapt.patience=3", "adapt.optim.lr=0.03", "--minutes", "0.4")
+    said = say("finetune", "tiny", "--data", tmp_path / "few.jsonl", "--name", "few", *quick)
+    found = facts(tmp_path, "few")["adapt"]
+    losses = [value for _, value in found["held_out_losses"]]
+    assert min(losses) < losses[-1], "it learns the few by heart"
+    assert found["held_out"]["loss"] == pytest.approx(min(losses), rel=1e-4)
+    assert "was the best: those weights stay" in said.out

@@ -2,11 +2,12 @@
 
 import json
 import lzma
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from groundup.corpus.conversation import Message, parse_conversation, read_conversations
+from groundup.corpus.conversation import Conversation, Message, each_record, parse_conversation
 from groundup.corpus.document import Unreadable
 from groundup.errors import DataError
 
@@ -39,6 +40,10 @@ BAD = {
     "other": ({"question": "x"}, r"no messages, conversations or instruction with output; it has the keys \['question"),
     "list": ([1, 2], "not a JSON object but list"),
 }
+
+
+def read_conversations(path: Path) -> Iterator[Conversation | Unreadable]:
+    return each_record(path, lambda value: [parse_conversation(value)], "conversation")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
