@@ -76,7 +76,7 @@ def talks(work: Work, split: Split) -> list[Conversation]:
     from groundup.tasks.arithmetic import Arithmetic
 
     settings, seed = work.recipe.sft, work.recipe.seed + work.recipe.sft.seed
-    own = _own(work.recipe.data.chat, split)
+    own = own_talks(work.recipe.data.chat, split)
     total = settings.conversations if split == "train" else HELD_OUT
     chosen = text_tasks(work) if not own else {}
     counts = [round(SHARES[name] * total) for name in chosen]
@@ -99,7 +99,7 @@ def _read(path: str) -> Iterator[Conversation]:
             yield from good_talks(item)
 
 
-def _own(paths: Sequence[str], split: Split) -> list[Conversation]:
+def own_talks(paths: Sequence[str], split: Split) -> list[Conversation]:
     """The user's conversations; every twentieth is held out. Raises DataError where there are too few for that."""
     read = list(dict.fromkeys(talk for path in paths for talk in _read(path)))
     if paths and len(read) < OWN_HELD_OUT:
