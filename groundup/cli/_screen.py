@@ -66,6 +66,8 @@ def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def scores_table(found: Mapping[str, Mapping[str, Any]]) -> Table:
     """What published benchmarks found: the score that counts, its interval, what guessing gives, how many items."""
+    from groundup.report.results import CLEAN
+
     table = Table(title="benchmarks, with 95 % intervals", title_justify="left", box=None, pad_edge=False)
     for heading in ("  task", "score", "interval", "chance", "items", "measure"):
         table.add_column(heading, justify="left" if heading in ("  task", "measure") else "right")
@@ -73,4 +75,8 @@ def scores_table(found: Mapping[str, Mapping[str, Any]]) -> Table:
         ends = f"{facts['low']:.3f} to {facts['high']:.3f}"
         chance = "" if facts["chance"] is None else f"{facts['chance']:.3f}"
         table.add_row(f"  {key}", f"{facts['score']:.3f}", ends, chance, f"{facts['n']:,}", facts["form"])
+        for part, meaning in CLEAN.items():
+            if (some := facts.get(part)) and some["n"]:
+                ends = f"{some['low']:.3f} to {some['high']:.3f}"
+                table.add_row("", f"{some['value']:.3f}", ends, "", f"{some['n']:,}", f"items {meaning}")
     return table
