@@ -26,7 +26,7 @@ STEPS, FOLDS = 150, 5
 VERSION = 2
 # Odd, so that no bit is lost: what runs are polynomials in, and what spreads their bits upwards (Knuth, TAOCP 3, 6.4).
 BASE, SPREAD = 0x85EBCA6B, 0x9E3779B1
-# Bytes of a text that are looked at: a classifier that reads runs of bytes makes three features of each.
+# Bytes of a text that are looked at: a classifier that reads runs of bytes makes four features of each.
 MEASURED_BYTES = 1 << 16
 # From so many n-grams on a table of all places is counted up faster than a list of them is sorted.
 TABLED = 1 << 13
@@ -102,13 +102,13 @@ def load(path: str) -> Classifier:
 
     try:
         with safe_open(path, "np") as file:
-            about = json.loads((file.metadata() or {})["classifier"])
-            if about.get("version") != VERSION:
-                raise DataError(f"{path}: made by an earlier groundup; make it again with `groundup corpus train`")
+            about = dict(json.loads((file.metadata() or {})["classifier"]))
             features = Features(tuple(about["words"]), tuple(about["letters"]), int(about["bits"]))
             rarity, weights, bias = (file.get_tensor(name) for name in ("rarity", "weights", "bias"))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not a classifier ({error}); make one with `groundup corpus train`") from None
+    if about.get("version") != VERSION:
+        raise DataError(f"{path}: made by an earlier groundup; make it again with `groundup corpus train`")
     if not rarity.shape == weights.shape == (1 << features.bits,):
         raise DataError(f"{path}: its tensors have not 2^{features.bits} places; make it again")
     return Classifier(features, rarity, weights, float(bias[0]))

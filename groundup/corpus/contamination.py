@@ -91,10 +91,8 @@ def _bits(hashes: Hashes, shift: np.uint64, bits: int) -> NDArray[np.uint8]:
 def _has(table: NDArray[np.uint8], hashes: Hashes, shift: np.uint64) -> NDArray[np.bool_]:
     """Whether the bits that hashes name are set in a table of `_bits`."""
     places = ((hashes >> shift) & np.uint64(8 * len(table) - 1)).astype(np.uint32)
-    found: NDArray[np.bool_] = (table[places >> np.uint32(3)] >> (places & np.uint32(7)).astype(np.uint8)) & np.uint8(
-        1
-    ) != 0
-    return found
+    held = table[places >> np.uint32(3)] >> (places & np.uint32(7)).astype(np.uint8)
+    return (held & np.uint8(1)).view(bool)
 
 
 class Index:

@@ -85,8 +85,7 @@ class Rows:
         self._path, self._schema = path, schema
         plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
         self._how: dict[str, Any] = {"compression": "zstd"} if compressed else plain
-        # A worker orphaned by a kill may still write the same file as its successor does.
-        self._aside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        self._aside = _beside(path)
         self._held: dict[str, list[Any]] = {name: [] for name in schema.names}
         self._size, self._most = 0, group_bytes
 
@@ -128,10 +127,15 @@ class Rows:
         self._size = 0
 
 
+def _beside(path: Path) -> Path:
+    """A file of this process alone: a worker orphaned by a kill may still write the same file as its successor."""
+    return path.with_name(f"{path.name}.{os.getpid()}.tmp")
+
+
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """Where to write what becomes `path` on a clean exit: a worker orphaned by a kill may still write the same file."""
-    other = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    """Where to write what becomes `path` on a clean exit."""
+    other = _beside(path)
     try:
         yield other
         other.replace(path)

@@ -71,7 +71,9 @@ def test_a_file_with_other_places_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("groundup.corpus.classifier.VERSION", 1)
     train(["good words", "bad words"], [True, False]).save(tmp_path / "old")
     monkeypatch.undo()
-    with pytest.raises(DataError, match="made by an earlier groundup"):
+    with pytest.raises(
+        DataError, match=r"/old: made by an earlier groundup; make it again with `groundup corpus train`$"
+    ):
         load(str(tmp_path / "old"))
 
 
