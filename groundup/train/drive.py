@@ -3,6 +3,7 @@
 The trainer knows none of this. What a stage decides by the clock is handed to `note`, on disk before it takes effect.
 """
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,8 +50,8 @@ class Probe:
         return self.patience is not None and self.since_best() >= self.patience
 
     def since_best(self) -> int:
-        """Looks after the one with the lowest value, the first of equals."""
-        values = [value for _, value in self.values]
+        """Looks after the one with the lowest value, the first of equals; one that is no number is the highest."""
+        values = [math.inf if math.isnan(value) else value for _, value in self.values]
         return len(values) - 1 - values.index(min(values)) if values else 0
 
     def add(self, step: int, value: float) -> None:

@@ -34,6 +34,13 @@ def test_the_weights_of_the_lowest_look_come_back() -> None:
     assert torch.equal(layer.weight, seen[1]) and not torch.equal(seen[1], seen[3])
 
 
+def test_a_look_that_is_no_number_is_never_the_best() -> None:
+    probe = Probe(lambda: 0.0, 1, patience=2)
+    for step, value in enumerate([float("nan"), 2.0, float("nan")]):
+        probe.add(step, value)
+    assert probe.since_best() == 1 and not probe.stale()
+
+
 def test_they_resume_with_the_state_and_beside_a_mean() -> None:
     (layer, optimizer), (other, resumed) = made(), made()
     step(layer, optimizer)
