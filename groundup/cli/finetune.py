@@ -11,8 +11,8 @@ Makes a NEW run from the model of RUN, which stays as it is. Methods and what th
   regress                       texts whose label is a number
   ppo grpo gspo best-of-n       the model's own replies to the questions of any of these, judged by --reward RUN, or
                                 by the examples' own answers (adapt.answers=same, or number: the last one)
-A tenth of the examples is held out; the model is measured before and after. Kill it at any moment: the same command
-goes on from there, and so does `groundup run NAME`.
+A tenth of the examples is held out; the model is measured before and after, and with --minutes its best weights stay.
+Kill it at any moment: the same command goes on from there, and so does `groundup run NAME`.
 
   groundup finetune mine --data talks.jsonl --minutes 5
   groundup finetune mine --data talks.jsonl adapt.replay=0.4    with some of the text that it came from: it forgets less
