@@ -14,10 +14,13 @@ The axes, outermost first (ranks that talk most are neighbours, so they share a 
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from groundup.stall import Stall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +34,8 @@ AXES = ("pipeline", "replicate", "shard", "expert", "context", "tensor")
 DATA_AXES = ("replicate", "shard", "expert")
 """Along these, ranks hold different rows."""
 
+MEET_SECONDS = 180.0
+"""How long ranks that have started may take to find each other; gloo was seen to wait for ever after a restart."""
 PATIENCE_DAYS = 7
 """How long ranks wait for the first one while it works alone (on data, on the evaluation)."""
 
@@ -203,7 +208,8 @@ class Grid(Mesh):
 
         names = tuple(axis for axis in AXES if sizes.get(axis, 1) > 1 or axis == "shard")
         kind = "cuda" if torch.cuda.is_available() else "cpu"
-        devices = init_device_mesh(kind, tuple(sizes.get(axis, 1) for axis in names), mesh_dim_names=names)
+        with _meeting():
+            devices = init_device_mesh(kind, tuple(sizes.get(axis, 1) for axis in names), mesh_dim_names=names)
         tokens = (*DATA_AXES, "context", *(("tensor",) if sequence else ()))
         rows, tokens = (tuple(axis for axis in axes if sizes.get(axis, 1) > 1) for axes in (DATA_AXES, tokens))
         return Grid(self.rank, self.world, rows, tokens, self.host, self.patient, devices)
@@ -229,9 +235,15 @@ def _join(rank: int, world: int, local_rank: int) -> Grid:
 
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    patient = distributed.new_group(backend="gloo", timeout=timedelta(days=PATIENCE_DAYS))
+    with _meeting():
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        patient = distributed.new_group(backend="gloo", timeout=timedelta(days=PATIENCE_DAYS))
     return Grid(rank, world, host=int(os.environ.get("LOCAL_WORLD_SIZE", world)), patient=patient)
+
+
+def _meeting() -> Stall:
+    """Ends this process, to be started again, where the other ranks are not found in time."""
+    return Stall(MEET_SECONDS, lambda text: print(f"the ranks do not find each other: {text}", file=sys.stderr))
 
 
 def local(value: "Tensor") -> "Tensor":

@@ -1,8 +1,20 @@
 """One process is a mesh of one."""
 
+import os
+import subprocess
+import sys
+
 import torch
 
 from groundup.mesh import Mesh, by_whole, local, parts, spread_like, whole
+from groundup.stall import STALLED
+
+ALONE = """
+import torch
+from groundup import mesh
+mesh.MEET_SECONDS = 0.5
+mesh.Mesh.from_environment()
+"""
 
 
 def test_a_sum_over_one_process_is_the_value_itself() -> None:
@@ -29,3 +41,12 @@ def test_a_tensor_that_is_not_spread_is_all_of_itself() -> None:
     copy = spread_like(value, torch.zeros(2, 3, dtype=torch.float64))
     assert copy.dtype == torch.float64 and copy.tolist() == value.tolist()
     assert by_whole(lambda batch: batch * 2, value[None], value).equal(value[None] * 2)
+
+
+def test_a_rank_that_finds_no_other_ends_itself_to_be_started_again() -> None:
+    ranks = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE], env={**os.environ, **ranks}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == STALLED
+    assert "the ranks do not find each other: no progress" in done.stderr

@@ -68,7 +68,7 @@ class Sight:
     @cached_property
     def rows(self) -> Tensor:
         """The number of each row of `positions`, `(B, 1)`."""
-        return torch.arange(len(self.positions), device=self.positions.device)[:, None]
+        return torch.arange(self.positions.shape[0], device=self.positions.device)[:, None]
 
     @cached_property
     def hidden(self) -> Tensor | None:

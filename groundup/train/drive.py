@@ -16,7 +16,7 @@ from groundup.events import SILENT, Bar, Reporter
 from groundup.train.checkpoint import weights
 from groundup.train.saving import Checkpoints, Keep
 from groundup.train.schedule import Pace
-from groundup.train.stall import Stall
+from groundup.stall import Stall
 from groundup.train.storage import Local
 from groundup.train.trainer import StepLog, Trainer
 from groundup.train.watch import Verdict, Watch
