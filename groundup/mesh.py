@@ -15,10 +15,12 @@ The axes, outermost first (ranks that talk most are neighbours, so they share a 
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from uuid import uuid4
 
 from groundup.stall import Stall
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributed import ProcessGroup
     from torch.distributed.device_mesh import DeviceMesh
+    from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.tensor import DTensor
 
 T = TypeVar("T")
@@ -35,7 +38,10 @@ DATA_AXES = ("replicate", "shard", "expert")
 """Along these, ranks hold different rows."""
 
 MEET_SECONDS = 180.0
-"""How long ranks that have started may take to find each other; gloo was seen to wait for ever after a restart."""
+"""How long ranks that have started may take to find each other."""
+LISTENS, LISTEN_SECONDS = 20, 0.02
+"""A rank that is not let in looks up this often, and then looks whether the place has changed."""
+
 PATIENCE_DAYS = 7
 """How long ranks wait for the first one while it works alone (on data, on the evaluation)."""
 
@@ -235,10 +241,38 @@ def _join(rank: int, world: int, local_rank: int) -> Grid:
 
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _meeting():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        distributed.init_process_group(backend, store=_own_store(rank, world), rank=rank, world_size=world)
         patient = distributed.new_group(backend="gloo", timeout=timedelta(days=PATIENCE_DAYS))
     return Grid(rank, world, host=int(os.environ.get("LOCAL_WORLD_SIZE", world)), patient=patient)
+
+
+def _own_store(rank: int, world: int) -> "PrefixStore":
+    """The ranks' common memory, for the ranks of this start alone.
+
+    torchrun keeps one store over all restarts and nobody clears it, so a rank may read where another one listened in
+    its former life, and wait for it for ever (pytorch/pytorch#135712). So the first rank names a place of its own and
+    lets in who knocks there; nobody of a former life answers, since each knock is new.
+    """
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    store = next(rendezvous("env://", rank, world))[0]
+    mine = uuid4().hex
+    if rank == 0:
+        store.set("groundup/place", mine)
+        for other in range(1, world):
+            knock = store.get(f"groundup/{mine}/{other}").decode()
+            store.set(f"groundup/{mine}/{knock}", "come in")
+        return PrefixStore(mine, store)
+    while True:
+        place = store.get("groundup/place").decode()
+        store.set(f"groundup/{place}/{rank}", mine)
+        for _ in range(LISTENS):
+            if store.check([f"groundup/{place}/{mine}"]):
+                return PrefixStore(place, store)
+            time.sleep(LISTEN_SECONDS)
 
 
 def _meeting() -> Stall:

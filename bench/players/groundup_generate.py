@@ -15,6 +15,7 @@ def prepare(settings: dict[str, Any]) -> Round:
     import torch
 
     from groundup.config import Folder
+    from groundup.events import Silent
     from groundup.infer.engine import Engine
     from groundup.infer.schedule import Request
     from groundup.models._base import ModelConfig
@@ -25,8 +26,9 @@ def prepare(settings: dict[str, Any]) -> Round:
     model = config.build(settings["vocab"])
     weights = np.load(settings["weights"])
     model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
-    length = settings["prompt"] + settings["new"]
-    engine = Engine(model, rows=settings["replies"], length=length, dtype=autocast_dtype(settings["precision"]))
+    length, dtype = settings["prompt"] + settings["new"], autocast_dtype(settings["precision"])
+    compiled = Silent() if settings.get("compiled") else None
+    engine = Engine(model, rows=settings["replies"], length=length, dtype=dtype, compiled=compiled)
     n = 0
 
     def turn() -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Exported(Row):
     model: Literal["llama", "qwen3"] = "llama"
     prompt: int = Field(16, ge=1, description="tokens")
     new: int = Field(128, ge=1, description="tokens")
+    compiled: bool = Field(True, description="our engine with its steps compiled, as `groundup serve --compile` does")
     int8: bool = Field(False, description="llama.cpp's Q8_0 too, apart")
 
     def contests(self, ground: Ground) -> Iterator[Contest]:
@@ -67,7 +68,7 @@ class Exported(Row):
                 "new": self.new, "replies": replies, "top_k": TOP_K, "precision": self.precision,
                 "threads": machine.cores,
             }  # fmt: skip
-            players = [Player(OURS, "groundup_generate.py", shared)]
+            players = [Player(OURS, "groundup_generate.py", {**shared, "compiled": self.compiled})]
             if peer := ground.peers.get("transformers"):
                 players += [
                     Player(

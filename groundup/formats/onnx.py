@@ -130,7 +130,7 @@ class _WithPast(nn.Module):
         rows, T = input_ids.shape
         longer = [torch.cat([part, part.new_zeros(rows, part.shape[1], T, part.shape[3])], 2) for part in past]
         layers: list[tuple[Tensor, ...]] = list(zip(longer[::2], longer[1::2], strict=True))
-        cache = Cache(layers, torch.zeros(rows, dtype=torch.int64), past[0].shape[2] + T)
+        cache = Cache(layers, torch.full((rows,), past[0].shape[2]), past[0].shape[2] + T)
         logits = self.model.logits(self.model(input_ids, cache=cache))
         return (logits, *(part for layer in cache.layers for part in layer))
 

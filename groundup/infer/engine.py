@@ -10,6 +10,7 @@ import copy
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,7 +21,10 @@ from groundup.infer.draw import Drawn, draw
 from groundup.infer.schedule import CHUNK_TOKENS, PREFILL_TOKENS, Draft, Request, Schedule, Ticket
 from groundup.infer.text import Detokenizer
 from groundup.layers.cache import Cache
-from groundup.models._base import Model
+from groundup.models._base import Model, alias
+
+if TYPE_CHECKING:
+    from groundup.infer.compiled import Compiled
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,13 @@ class Engine:
         dtype: torch.dtype | None = None,
         table: Sequence[bytes] | None = None,
         draft: Draft | None = None,
+        compiled: Reporter | None = None,
     ) -> None:
         """With a `draft` (`infer/speculate.py`) some steps give several tokens.
 
-        Raises UnsupportedError for a draft with a model that cannot go back, ConfigError for one of other ids.
+        Where `compiled` is given, it is told how far the compiler is, and steps of one token then run as programs
+        (`infer/compiled.py`). Raises UnsupportedError for a draft with a model that cannot go back, and where there is
+        nothing to compile with; ConfigError for a draft of other ids.
         """
         self._rows = rows
         self._table = table
@@ -95,6 +102,7 @@ class Engine:
         self._draft = draft
         if draft is not None:
             draft.check(self._model, self._cache)
+        self._compiled = None if compiled is None else self._compile(model, compiled)
 
     @property
     def length(self) -> int:
@@ -201,7 +209,12 @@ class Engine:
         self._schedule = Schedule()
 
     def refresh(self, model: Model) -> None:
-        """Take the weights of `model`. Raises UnsupportedError while requests run: they remember the old weights."""
+        """Take the weights of `model`.
+
+        Raises UnsupportedError while requests run, which remember the old weights, and where programs hold them.
+        """
+        if self._compiled is not None:
+            raise UnsupportedError("a compiled engine keeps its weights; make another one")
         if self.busy:
             raise UnsupportedError(f"{len(self._tickets)} requests are still running; finish or cancel them first")
         before, self._model = self._model, self._ready(model)
@@ -211,14 +224,23 @@ class Engine:
 
     def _ready(self, model: Model) -> Model:
         """The model in evaluation mode, here and in this precision: its own weights if that is what they are."""
+        made = self._plain(model)
+        if made.head_weight is not model.head_weight:
+            made.pack()
+        return made
+
+    def _compile(self, model: Model, progress: Reporter) -> "Compiled":
+        from groundup.infer.compiled import Compiled
+
+        return Compiled(self._plain(model), self._cache, progress)
+
+    def _plain(self, model: Model) -> Model:
+        """As `_ready`, the weights laid out as they were."""
         weight = model.head_weight
         device, dtype = self._device or weight.device, self._dtype or weight.dtype
         if (device, dtype) == (weight.device, weight.dtype):
-            shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-            return copy.deepcopy(model, shared).eval()
-        made = copy.deepcopy(model).to(device, dtype).requires_grad_(False).eval()
-        made.pack()
-        return made
+            return alias(model).eval()
+        return copy.deepcopy(model).to(device, dtype).requires_grad_(False).eval()
 
     def _submit(self, request: Request) -> Ticket:
         self.check(request)
@@ -250,6 +272,9 @@ class Engine:
         ]
         tokens = torch.tensor(read, device=cache.lengths.device)
         if tokens.shape[1] == 1:
+            n_keys = max(len(ticket.request.prompt) + len(ticket.ids) for ticket in self._live)
+            if self._compiled is not None and self._compiled.takes(n_keys):
+                return self._choose(self._compiled(tokens, cache, n_keys), self._live)
             here = cache if n == cache.rows else cache.slice(0, n)  # a view of each layer costs as much as a small op
             return self._sample(self._model(tokens, cache=here)[:, -1], self._live)
         before = cache.lengths[:n].clone()
@@ -330,7 +355,11 @@ class Engine:
 
     def _sample(self, hidden: Tensor, tickets: Sequence[Ticket]) -> list[Ticket]:
         """The next token of each ticket from its hidden state `(n, D)`."""
-        for ticket, drawn in zip(tickets, draw(self._model.logits(hidden), tickets), strict=True):
+        return self._choose(self._model.logits(hidden), tickets)
+
+    def _choose(self, logits: Tensor, tickets: Sequence[Ticket]) -> list[Ticket]:
+        """The next token of each ticket from logits `(n, V)`."""
+        for ticket, drawn in zip(tickets, draw(logits, tickets), strict=True):
             ticket.add(*drawn)
         return list(tickets)
 

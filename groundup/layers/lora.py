@@ -71,6 +71,7 @@ class Adapted(nn.Module):
     """A frozen Linear with adapters beside it."""
 
     reads_weights: ClassVar = True  # DoRA measures the rows of the matrix
+    branches: ClassVar = True  # by who is chosen
 
     def __init__(self, base: nn.Linear | Nf4Linear) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ its own: Wang et al. 2024 (arXiv 2408.15664); sigmoid scores with it: DeepSeek-V
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +57,9 @@ class Router(nn.Module):
 
 class Experts(nn.Module):
     """SwiGLU perceptrons of one shape, each weight held as one tensor `(experts, out, in)`."""
+
+    branches: ClassVar = True
+    """Which products are done depends on the data, so no program can be made of it ahead."""
 
     def __init__(self, dim: int, hidden: int, experts: int) -> None:
         super().__init__()

@@ -1,5 +1,6 @@
 """What every architecture is: a config that builds it, and a model that scores and remembers."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -263,6 +264,12 @@ class Model(nn.Module):
                     weight.normal_(0.0, self.config.std, generator=generator)
                 else:
                     weight.fill_(0.0 if name.endswith("bias") else 1.0)
+
+
+def alias(model: Model) -> Model:
+    """A copy of the same weights: whose modules may be changed, and set to a mode, without the model's knowing."""
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, shared)
 
 
 def check_heads(dim: int, heads: int, kv_heads: int | None, head_dim: int | None) -> None:

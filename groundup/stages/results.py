@@ -13,6 +13,7 @@ from groundup.stages.training import autocast_dtype, build_model
 if TYPE_CHECKING:
     from groundup.dialogue import Dialogue
     from groundup.eval.suite import Exam
+    from groundup.events import Reporter
     from groundup.recipe import Recipe
     from groundup.store import Artifact, Store
     from groundup.tasks._base import Example, Task
@@ -75,10 +76,20 @@ def report(work: Work) -> None:
     shutil.copyfile(work.draft.path / "report.html", work.store.root / "report.html")
 
 
-def open_model(store: "Store", recipe: "Recipe", stage: str | None, device: str, rows: int = ENGINE_ROWS) -> "Dialogue":
-    """The run's chatbot, with memory for so many replies at a time. Raises StoreError when the stage is not done."""
+def open_model(
+    store: "Store",
+    recipe: "Recipe",
+    stage: str | None,
+    device: str,
+    rows: int = ENGINE_ROWS,
+    compiled: "Reporter | None" = None,
+) -> "Dialogue":
+    """The run's chatbot, with memory for so many replies at a time; `compiled` as for `Engine`.
+
+    Raises StoreError when the stage is not done, and UnsupportedError as `Engine` does.
+    """
     weights = chosen(store, stage)
-    return _dialogue(recipe, tokenizer_folder(store), weights.path, device, rows)
+    return _dialogue(recipe, tokenizer_folder(store), weights.path, device, rows, compiled)
 
 
 def tokenizer_folder(store: "Store") -> Path:
@@ -114,7 +125,14 @@ def chosen(store: "Store", stage: str | None) -> "Artifact":
     return found
 
 
-def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str, rows: int = ENGINE_ROWS) -> "Dialogue":
+def _dialogue(
+    recipe: "Recipe",
+    tokenizer: Path,
+    weights: Path,
+    device: str,
+    rows: int = ENGINE_ROWS,
+    compiled: "Reporter | None" = None,
+) -> "Dialogue":
     from groundup.dialogue import Dialogue
     from groundup.infer.engine import Engine
     from groundup.tokenizer._base import load
@@ -122,7 +140,8 @@ def _dialogue(recipe: "Recipe", tokenizer: Path, weights: Path, device: str, row
 
     model, learned = build_model(recipe, tokenizer, weights, device), load(tokenizer)
     dtype = autocast_dtype(recipe.precision)
-    engine = Engine(model, rows=rows, length=model.config.length, dtype=dtype, table=learned.token_bytes)
+    length, table = model.config.length, learned.token_bytes
+    engine = Engine(model, rows=rows, length=length, dtype=dtype, table=table, compiled=compiled)
     return Dialogue(engine, Chat(learned))
 
 

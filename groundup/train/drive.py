@@ -13,10 +13,10 @@ from typing import Any
 
 from groundup.errors import ResourceError
 from groundup.events import SILENT, Bar, Reporter
+from groundup.stall import Stall
 from groundup.train.checkpoint import weights
 from groundup.train.saving import Checkpoints, Keep
 from groundup.train.schedule import Pace
-from groundup.stall import Stall
 from groundup.train.storage import Local
 from groundup.train.trainer import StepLog, Trainer
 from groundup.train.watch import Verdict, Watch

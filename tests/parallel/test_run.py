@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from groundup.store import Store
 from parallel.ranks import torchrun
+
+EXACT = ("train.optim.iterate_in=fp32", "sft.optim.iterate_in=fp32")
+"""Muon's iteration in bfloat16 makes a difference in the eighth digit one in the second."""
 
 
 def run(place: Path, folder: Path, name: str, *settings: str, ranks: int = 2) -> Store:
@@ -26,14 +28,20 @@ def near(one: Store, other: Store, stage: str) -> None:
     a, b = (load_file(store.current()[stage].path / "weights.safetensors") for store in (one, other))
     assert a.keys() == b.keys()
     for name, value in a.items():
-        torch.testing.assert_close(value, b[name], atol=2e-3, rtol=2e-2)
+        assert float((value - b[name]).norm()) <= 5e-3 * float(b[name].norm()), name
+
+
+@pytest.fixture(scope="module")
+def alone(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One process, with the settings that keep a rounding a rounding."""
+    return run(place, tmp_path_factory.mktemp("alone"), "alone", *EXACT, ranks=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("settings", [(), ("parallel.zero=3",), ("parallel.tensor=2",), ("parallel.context=2",)])
-def test_two_ranks_leave_what_one_leaves(place: Path, tmp_path: Path, settings: tuple[str, ...]) -> None:
-    alone, pair = Store(place / "runs" / "tiny"), run(place, tmp_path, "pair", *settings)
+def test_two_ranks_leave_what_one_leaves(place: Path, alone: Store, tmp_path: Path, settings: tuple[str, ...]) -> None:
+    pair = run(place, tmp_path, "pair", *EXACT, *settings)
     for stage in ("pretrain", "sft"):
         facts, before = pair.facts()[stage], alone.facts()[stage]
         assert facts["steps"] == before["steps"] and facts["tokens"] == before["tokens"]

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 import spine
+from groundup.stall import STALLED
 from groundup.train.batch import Batch
 from groundup.train.drive import Driven, drive
 from groundup.train.objectives.likelihood import Likelihood
 from groundup.train.saving import Keep
 from groundup.train.schedule import Wsd
-from groundup.stall import STALLED
 from groundup.train.trainer import Trainer
 from groundup.train.watch import LEAST, Watch
 from train import toy
