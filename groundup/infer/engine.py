@@ -6,7 +6,6 @@ on live rows only. Equal prompts that enter together are read once and their mem
 a chunk a step, so that it never holds up the others.
 """
 
-import copy
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,10 +20,10 @@ from groundup.infer.draw import Drawn, draw
 from groundup.infer.schedule import CHUNK_TOKENS, PREFILL_TOKENS, Draft, Request, Schedule, Ticket
 from groundup.infer.text import Detokenizer
 from groundup.layers.cache import Cache
-from groundup.models._base import Model, alias
+from groundup.models._base import Model, generating
 
 if TYPE_CHECKING:
-    from groundup.infer.compiled import Compiled
+    from groundup.infer.compiled import Compiled as Programs
 
 
 @dataclass(frozen=True)
@@ -96,13 +95,17 @@ class Engine:
         self._live: list[Ticket] = []
         self._tickets: dict[int, Ticket] = {}
         self._submitted = 0
-        self._model = self._ready(model)
+        self._model = generating(model, self._device, self._dtype, packed=True)
         self._cache = self._model.new_cache(rows, self._length)
         self._aside = _Aside()
         self._draft = draft
         if draft is not None:
             draft.check(self._model, self._cache)
-        self._compiled = None if compiled is None else self._compile(model, compiled)
+        self._compiled: Programs | None = None
+        if compiled is not None:
+            from groundup.infer.compiled import Compiled
+
+            self._compiled = Compiled(generating(model, self._device, self._dtype, packed=False), self._cache, compiled)
 
     @property
     def length(self) -> int:
@@ -217,30 +220,10 @@ class Engine:
             raise UnsupportedError("a compiled engine keeps its weights; make another one")
         if self.busy:
             raise UnsupportedError(f"{len(self._tickets)} requests are still running; finish or cancel them first")
-        before, self._model = self._model, self._ready(model)
+        before, self._model = self._model, generating(model, self._device, self._dtype, packed=True)
         if self._model.config != before.config or self._model.vocab_size != before.vocab_size:
             self._cache = self._model.new_cache(self._rows, self._length)
         self._aside = _Aside()
-
-    def _ready(self, model: Model) -> Model:
-        """The model in evaluation mode, here and in this precision: its own weights if that is what they are."""
-        made = self._plain(model)
-        if made.head_weight is not model.head_weight:
-            made.pack()
-        return made
-
-    def _compile(self, model: Model, progress: Reporter) -> "Compiled":
-        from groundup.infer.compiled import Compiled
-
-        return Compiled(self._plain(model), self._cache, progress)
-
-    def _plain(self, model: Model) -> Model:
-        """As `_ready`, the weights laid out as they were."""
-        weight = model.head_weight
-        device, dtype = self._device or weight.device, self._dtype or weight.dtype
-        if (device, dtype) == (weight.device, weight.dtype):
-            return alias(model).eval()
-        return copy.deepcopy(model).to(device, dtype).requires_grad_(False).eval()
 
     def _submit(self, request: Request) -> Ticket:
         self.check(request)
@@ -272,7 +255,7 @@ class Engine:
         ]
         tokens = torch.tensor(read, device=cache.lengths.device)
         if tokens.shape[1] == 1:
-            n_keys = max(len(ticket.request.prompt) + len(ticket.ids) for ticket in self._live)
+            n_keys = self._longest()
             if self._compiled is not None and self._compiled.takes(n_keys):
                 return self._choose(self._compiled(tokens, cache, n_keys), self._live)
             here = cache if n == cache.rows else cache.slice(0, n)  # a view of each layer costs as much as a small op
@@ -289,15 +272,17 @@ class Engine:
         cache.lengths[:n] = before + torch.tensor(kept, device=before.device)  # forget the guesses that were wrong
         return list(self._live)
 
+    def _longest(self) -> int:
+        """The most tokens that a live ticket has, with its prompt."""
+        return max(len(ticket.request.prompt) + len(ticket.ids) for ticket in self._live)
+
     def _guesses(self) -> list[list[int]]:
         """What the draft thinks comes next for each live ticket: no more than fits, and nothing under a guide."""
         if self._draft is None:
             return [[] for _ in self._live]
-        room = self._length - max(len(ticket.request.prompt) + len(ticket.ids) for ticket in self._live)
-        most = [
-            0 if ticket.request.guide is not None else min(room, ticket.limit - len(ticket.ids) - 1)
-            for ticket in self._live
-        ]
+        room = self._length - self._longest()
+        left = [ticket.limit - len(ticket.ids) - 1 for ticket in self._live]
+        most = [0 if t.request.guide is not None else min(room, n) for t, n in zip(self._live, left, strict=True)]
         found = self._draft.propose(self._live, most)
         return [guess[:n] for guess, n in zip(found, most, strict=True)]
 

@@ -272,6 +272,21 @@ def alias(model: Model) -> Model:
     return copy.deepcopy(model, shared)
 
 
+def generating(model: Model, device: torch.device | None, dtype: torch.dtype | None, *, packed: bool) -> Model:
+    """A copy in evaluation mode, there and in that precision (None: as it is).
+
+    Of the same weights if they are that already; else of its own, which may be packed.
+    """
+    weight = model.head_weight
+    device, dtype = device or weight.device, dtype or weight.dtype
+    if (device, dtype) == (weight.device, weight.dtype):
+        return alias(model).eval()
+    made = copy.deepcopy(model).to(device, dtype).requires_grad_(False).eval()
+    if packed:
+        made.pack()
+    return made
+
+
 def check_heads(dim: int, heads: int, kv_heads: int | None, head_dim: int | None) -> None:
     """Raises ConfigError where the heads do not divide as they must."""
     if head_dim is None and dim % heads:
