@@ -42,6 +42,6 @@ class Stall:
         while not self._end.wait(self._tick):
             self._quiet += self._tick
             if self._quiet >= self._seconds:
-                self._tell(f"no progress for {self._quiet:.0f} s; this process ends, the same command goes on")
+                self._tell(f"no progress for {self._seconds:.0f} s; this process ends, the same command goes on")
                 faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
                 os._exit(STALLED)

@@ -61,7 +61,8 @@ class Team:
         return {name: value for name, (value, _) in mine.items()}, {PLACES: json.dumps(places)}
 
     def odd_ones(self, live: Mapping[str, Tensor]) -> list[int] | None:
-        """Ranks whose numbers differ from those of others that should hold the same; None where no two ranks do.
+        """Ranks whose numbers differ from those of others that should hold the same; None where no two ranks do, but
+        for single numbers such as counts of steps.
 
         Of two that differ both are named, of more the fewer. All ranks must ask together. One changed bit is found: the
         sum of all numbers, taken as integers, is another.
@@ -71,7 +72,7 @@ class Team:
         for rank, theirs in enumerate(self._lists(list(held.items())) if self.mesh.world > 1 else []):
             for key, checksum in theirs:
                 said.setdefault(key, []).append((rank, checksum))
-        if not any(len(each) > 1 for each in said.values()):
+        if not any(offsets and len(each) > 1 for (_, offsets), each in said.items()):
             return None
         odd = set()
         for each in said.values():
