@@ -9,11 +9,10 @@ import torch
 from groundup.errors import ConfigError
 from groundup.infer.sampling import (
     Sampling,
-    _cut,
     _draw,
+    _left,
     _pick,
     _probabilities,
-    _ranked,
     likeliest,
     penalized,
     sample,
@@ -98,16 +97,19 @@ def test_a_token_is_drawn_from_a_few_as_from_all(ties: bool) -> None:
     samplings = [Sampling(top_k=50), cool, Sampling(top_p=0.95), cold, Sampling(top_p=0.3), *[cool] * 3]
     probs = _probabilities(logits, samplings)
     for seed in range(50):
-        uniform = torch.from_numpy(uniforms([seed] * 8, range(8)))
-        few, all_ids = _pick(probs, samplings, uniform), _draw(cut(logits, samplings), uniform)
+        uniform = uniforms([seed] * 8, range(8))
+        few, all_ids = _pick(probs, samplings, uniform), _draw(cut(logits, samplings), torch.from_numpy(uniform))
         hot = torch.tensor([bool(sampling.temperature) for sampling in samplings])
         assert few[hot].equal(all_ids[hot])
 
 
 def cut(logits: torch.Tensor, samplings: list[Sampling]) -> torch.Tensor:
     probs = _probabilities(logits, samplings)
-    ordered, _, kept = _ranked(probs, samplings)
-    return _cut(probs, samplings, ordered, kept)
+    for row, sampling in enumerate(samplings):
+        if not sampling.free:
+            ids, left = _left(probs[row : row + 1], [sampling], looked=probs.shape[-1])
+            probs[row, ids[0]] = torch.from_numpy(left[0])
+    return probs
 
 
 def test_each_row_has_its_own_sampling() -> None:
