@@ -126,6 +126,7 @@ def _worth(answers: Answers | None, question: Conversation, reply: Any) -> float
 
 def replies(work: Work) -> None:
     """Draw several replies to every question from the model as it came, and keep the best of each."""
+    from groundup.eval.interval import mean
     from groundup.train.feeds._order import seed_of
 
     settings, found, chat = adapting(work.recipe), read_examples(work.recipe), chat_of(work)
@@ -149,7 +150,9 @@ def replies(work: Work) -> None:
                 bar.advance(len(part))
         (work.draft.path / f"{split}.json").write_text(json.dumps(lines), encoding="utf-8")
         one, best_of = (sum(column) / len(rewards) for column in zip(*rewards, strict=True))
-        work.draft.facts[split] = {"questions": len(asked), "reward": one, f"reward_best_of_{n}": best_of}
+        gain = mean([best - first for first, best in rewards])
+        told = {"questions": len(asked), "reward": one, f"reward_best_of_{n}": best_of, "gain": gain.facts()}
+        work.draft.facts[split] = told
 
 
 def best_replies(folder: Path, split: Split) -> list[Conversation]:
