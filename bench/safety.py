@@ -110,7 +110,8 @@ def main() -> None:
             command = [sys.executable, *map(str, words)]
             done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
             found[way].append(json.loads(done.stdout.splitlines()[-1]))
-    print(f"{args.shape}: {args.steps} steps, {args.rounds} rounds, {found['saved'][0]['megabytes']:.0f} MB on the disk")
+    kept = found["saved"][0]["megabytes"]
+    print(f"{args.shape}: {args.steps} steps, {args.rounds} rounds, {kept:.0f} MB on the disk at the end")
     for way in WAYS:
         steps = [each["step"] for each in found[way]]
         ratios = sorted(step / plain["step"] for step, plain in zip(steps, found["plain"], strict=True))

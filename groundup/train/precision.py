@@ -20,7 +20,8 @@ def repeat_to_the_bit() -> None:
     the command line sets before torch is loaded.
     """
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a help in debugging, a seventh of a step's time
+    # A help in debugging, and a seventh of a step's time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 
