@@ -55,13 +55,16 @@ def defaults(setting: dict[str, Any]) -> dict[str, Any]:
 
 def one(name: str, steps: int = 3) -> dict[str, Any]:
     """Train the setting for a few steps in this process: measured and predicted bytes."""
+    from groundup.cli._work import begin_process
+
+    begin_process()
     import torch
 
     from groundup.config import Folder
     from groundup.mesh import Mesh
     from groundup.parallel.layout import spread
     from groundup.parallel.settings import Parallel
-    from groundup.plan.machine import pick_device, settle
+    from groundup.plan.machine import pick_device
     from groundup.plan.memory import footprint
     from groundup.train.batch import Batch
     from groundup.train.objectives.likelihood import Likelihood
@@ -69,7 +72,6 @@ def one(name: str, steps: int = 3) -> dict[str, Any]:
     from groundup.train.schedule import Cosine
     from groundup.train.trainer import Trainer, backward
 
-    settle()
     given, device = defaults(SETTINGS[name]), pick_device()
     config: Any = Folder("models").read(given["model"])
     optimizer: Any = Folder("optim").read(given["optimizer"])

@@ -36,10 +36,12 @@ WARM = 20
 
 def one(way: str, shape: str, steps: int, every: int) -> dict[str, float]:
     """Train once in this process: seconds a step, and how large and how many the checkpoints were."""
+    from groundup.cli._work import begin_process
+
+    begin_process()
     import torch
 
     from groundup.config import Folder
-    from groundup.plan.machine import settle
     from groundup.train.batch import Batch
     from groundup.train.drive import drive
     from groundup.train.objectives.likelihood import Likelihood
@@ -48,7 +50,6 @@ def one(way: str, shape: str, steps: int, every: int) -> dict[str, float]:
     from groundup.train.schedule import Cosine
     from groundup.train.trainer import Trainer
 
-    settle()
     if way == "deterministic":
         repeat_to_the_bit()
     given = SHAPES[shape]
