@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +64,16 @@ def said(folder: Path) -> str:
     return "".join((folder / f"host{host}.log").read_text(errors="replace") for host in range(HOSTS))
 
 
-def lose(scenario: str, processes: list[subprocess.Popen[bytes]]) -> None:
-    """Take a host away."""
+def lose(scenario: str) -> None:
+    """Take a host away: its link, or all that runs on it, torchrun's ranks too, which have sessions of their own."""
     if scenario == "cut":
         ip("link", "set", "cable2", "down")
-    else:
-        os.killpg(processes[2 if scenario == "dead" else 0].pid, signal.SIGKILL)
+        return
+    host = "h2" if scenario == "dead" else "h0"
+    found = subprocess.run(["ip", "netns", "pids", host], check=True, capture_output=True, text=True)
+    for pid in found.stdout.split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def main(folder: Path, scenario: str) -> None:
@@ -83,7 +88,7 @@ def main(folder: Path, scenario: str) -> None:
             steps = [int(step) for step in re.findall(r"^.*step (\d+) \d", said(folder), re.MULTILINE)]
             if not lost and steps and steps[-1] >= LOST_AT:
                 reached, lost = steps[-1], True
-                lose(scenario, processes)
+                lose(scenario)
             if '"digest"' in said(folder) and scenario in ("cut", "dead"):
                 until = min(until, time.monotonic() + 20)
             time.sleep(0.1)
