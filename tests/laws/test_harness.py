@@ -115,8 +115,7 @@ def write_tasks(folder: Path, theirs: Path, shots: Mapping[str, int]) -> list[st
             "include": str(theirs / file), "task": f"ours_{name}", "dataset_path": "json", "dataset_name": None,
             "dataset_kwargs": {"data_files": kept}, "training_split": None, f"{split}_split": split, "tag": None,
         }  # fmt: skip
-        if shots.get(name):
-            settings |= {"num_fewshot": shots[name]}
+        settings |= {"num_fewshot": shots[name]} if shots.get(name) else {"fewshot_split": None}
         if split == "test":
             settings["validation_split"] = None
         (folder / f"{name}.yaml").write_text(json.dumps(settings))  # JSON is YAML
