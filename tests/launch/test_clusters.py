@@ -181,6 +181,7 @@ def test_slurm_runs_warns_and_queues_again(job: Job, place: Path, slurm: Path) -
         return "Restarts=1" in shown
 
     wait_for(restarted, 120)
+    time.sleep(3)  # Slurm revokes the credentials of what was cancelled by the second, and would kill the new attempt
     subprocess.run(["scontrol", "release", number], capture_output=True, check=False)
     subprocess.run(["scontrol", "update", f"jobid={number}", "starttime=now"], capture_output=True, check=False)
     wait_for(lambda: done(job), 600)
