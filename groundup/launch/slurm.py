@@ -22,7 +22,8 @@ SCRIPT = """\
 {options}
 # USR1 comes before the time is up, TERM before the job is pre-empted: the ranks save and end, and the job waits again.
 told=
-tell() {{ told=yes; kill -TERM "$step" 2>/dev/null; }}
+# Through scancel: srun, told to end, would kill the ranks at once.
+tell() {{ told=yes; scancel --signal=TERM "$SLURM_JOB_ID"; }}
 trap tell USR1 TERM
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export first
