@@ -194,7 +194,8 @@ def test_a_local_ray_cluster(job: Job, place: Path, tmp_path: Path) -> None:
     if not ray:
         pytest.skip(f"needs Ray: set {RAY} to its command")
     port, dashboard = free_port(), free_port()
-    env = {**os.environ, "PYTHONPATH": str(spine.ROOT), "PATH": f"{Path(ray).parent}:{os.environ['PATH']}"}
+    path = f"{Path(ray).parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PYTHONPATH": str(spine.ROOT), "PATH": path, "RAY_AUTH_MODE": "disabled"}
     start = [ray, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", "--num-cpus=2", "--block"]
     launcher = Ray(f"http://127.0.0.1:{dashboard}", ray=ray)
     with daemon(*start, "--disable-usage-stats", env=env):
