@@ -12,7 +12,6 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +59,13 @@ def one(name: str, steps: int = 3) -> dict[str, Any]:
     begin_process()
     import torch
 
+    from bench.feeds import RandomTokens
     from groundup.config import Folder
     from groundup.mesh import Mesh
     from groundup.parallel.layout import spread
     from groundup.parallel.settings import Parallel
     from groundup.plan.machine import pick_device
     from groundup.plan.memory import footprint
-    from groundup.train.batch import Batch
     from groundup.train.objectives.likelihood import Likelihood
     from groundup.train.precision import Precision
     from groundup.train.schedule import Cosine
@@ -76,28 +75,14 @@ def one(name: str, steps: int = 3) -> dict[str, Any]:
     config: Any = Folder("models").read(given["model"])
     optimizer: Any = Folder("optim").read(given["optimizer"])
 
-    class Feed:
-        """Random tokens."""
-
-        def __iter__(self) -> Iterator[Batch]:
-            while True:
-                ids = torch.randint(given["vocab_size"], (given["rows"], config.length + 1))
-                weights = torch.ones(given["rows"], config.length)
-                yield Batch(ids[:, :-1], ids[:, 1:], weights, float(weights.sum()))
-
-        def state(self) -> dict[str, Any]:
-            return {}
-
-        def restore(self, state: Any) -> None:
-            pass
-
     warm = torch.ones(64, 64, device=device, requires_grad=True)
     (warm @ warm).sum().backward()  # what the first product loads is not the model's
     before = resident()
     model = config.build(given["vocab_size"]).to(device)
     split = spread(model, Parallel(recompute=given["recompute"]), Mesh(), backward)
+    feed = RandomTokens(given["vocab_size"], given["rows"], config.length)
     trainer = Trainer(
-        split.model, Feed(), Likelihood(), optimizer.build(model, model.roles()), Cosine(steps, warmup=1),
+        split.model, feed, Likelihood(), optimizer.build(model, model.roles()), Cosine(steps, warmup=1),
         precision=Precision(given["precision"], device), accumulate=given["accumulate"], backward=split.backward,
     )  # fmt: skip
     for _ in trainer.run():

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +38,9 @@ def one(way: str, shape: str, steps: int, every: int) -> dict[str, float]:
     from groundup.cli._work import begin_process
 
     begin_process()
-    import torch
 
+    from bench.feeds import RandomTokens
     from groundup.config import Folder
-    from groundup.train.batch import Batch
     from groundup.train.drive import drive
     from groundup.train.objectives.likelihood import Likelihood
     from groundup.train.precision import Precision, repeat_to_the_bit
@@ -55,27 +53,16 @@ def one(way: str, shape: str, steps: int, every: int) -> dict[str, float]:
     given = SHAPES[shape]
     config: Any = Folder("models").read(given["model"])
     optimizer: Any = Folder("optim").read("muon")
-
-    class Feed:
-        """Random tokens, the same in every process."""
-
-        def __iter__(self) -> Iterator[Batch]:
-            generator = torch.Generator().manual_seed(1)
-            while True:
-                ids = torch.randint(given["vocab"], (given["rows"], config.length + 1), generator=generator)
-                weights = torch.ones(given["rows"], config.length)
-                yield Batch(ids[:, :-1], ids[:, 1:], weights, float(weights.sum()))
-
-        def state(self) -> dict[str, Any]:
-            return {}
-
-        def restore(self, state: Any) -> None:
-            pass
-
     model = config.build(given["vocab"])
     built = optimizer.build(model, model.roles())
+    feed = RandomTokens(given["vocab"], given["rows"], config.length)
     trainer = Trainer(
-        model, Feed(), Likelihood(), built, Cosine(WARM + steps, warmup=1), precision=Precision("bf16", "cpu")
+        model,
+        feed,
+        Likelihood(),
+        built,
+        Cosine(WARM + steps, warmup=1),
+        precision=Precision("bf16", "cpu"),
     )
     begun: list[float] = []
 

@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compile",
         action="store_true",
-        help="compile the models' steps first (needs a C++ compiler; thrice the memory)",
+        help="compile the models' steps first (needs a C++ compiler; holds the weights twice more)",
     )
     parser.add_argument("--ui", action="store_true", help="the page too, under /ui")
     parser.add_argument(
