@@ -93,7 +93,7 @@ def one(name: str, steps: int = 3) -> dict[str, Any]:
         config, given["vocab_size"], given["rows"], *(given[key] for key in keys),
         recompute=given["recompute"], accumulate=given["accumulate"], device=device,
     )  # fmt: skip
-    return {"name": name, "measured": measured, "predicted": predicted.peak, "parts": vars(predicted)}
+    return {"name": name, "measured": measured, "predicted": predicted.taken(device), "parts": vars(predicted)}
 
 
 def resident() -> int:

@@ -48,8 +48,11 @@ class Job:
         """Under which the cluster knows it."""
         return f"groundup-{self.name}"
 
-    def command(self, first: str) -> str:
-        """The shell command of one host; `first` is the shell's word for the host that all ranks meet at."""
+    def command(self, first: str, number: str) -> str:
+        """The shell command of one host: the shell's words for the host that all meet at, and for its own number.
+
+        Number 0 is the one met at. torch's own guess fails where a host's name stands for loopback, as on Debian.
+        """
         nodes = f"{self.least}:{self.hosts}" if self.least < self.hosts else str(self.hosts)
         paths = ["env", f"PYTHONPATH={self.modules}"] if self.modules else []
         torchrun = [
@@ -58,7 +61,8 @@ class Job:
             f"--log-dir={self.place / 'logs'}", "--tee=3",
         ]  # fmt: skip
         run = ["-m", "groundup", "run", *self.words, "--name", self.name, "--runs", str(self.runs), "--quiet"]
-        return f"{shlex.join(torchrun)} --rdzv-endpoint={first}:{self.port} {shlex.join(run)}"
+        meeting = f"--rdzv-endpoint={first}:{self.port} --rdzv-conf=is_host=$(({number} == 0))"
+        return f"{shlex.join(torchrun)} {meeting} {shlex.join(run)}"
 
 
 class Launcher(Protocol):

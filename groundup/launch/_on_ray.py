@@ -23,8 +23,8 @@ def main(path: Path) -> int:
     def address() -> str:
         return str(ray.util.get_node_ip_address())
 
-    def host(first: str) -> int:
-        shell = ["bash", "-c", f"first={first}; {needs['command']}"]
+    def host(first: str, number: int) -> int:
+        shell = ["bash", "-c", f"first={first}; number={number}; {needs['command']}"]
         return subprocess.run(shell, cwd=needs["folder"], check=False).returncode
 
     def on(index: int, task: Callable[..., Any]) -> Any:
@@ -33,7 +33,7 @@ def main(path: Path) -> int:
         return ray.remote(task).options(max_retries=0, scheduling_strategy=there, **resources)
 
     first = ray.get(on(0, address).remote())
-    ended: list[int] = ray.get([on(index, host).remote(first) for index in range(needs["hosts"])])
+    ended: list[int] = ray.get([on(index, host).remote(first, index) for index in range(needs["hosts"])])
     return next((status for status in ended if status), 0)
 
 

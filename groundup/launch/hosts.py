@@ -35,7 +35,7 @@ class Hosts:
     def files(self, job: Job) -> dict[str, str]:
         """One script, for all hosts."""
         quoted = {"folder": shlex.quote(str(job.folder)), "place": shlex.quote(str(job.place))}
-        command = job.command(self.names[0].rpartition("@")[2])
+        command = job.command(self.names[0].rpartition("@")[2], "$1")
         return {"hosts.sh": SCRIPT.format(command=command, label=job.label, **quoted)}
 
     def submit(self, job: Job) -> str:

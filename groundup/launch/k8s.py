@@ -37,7 +37,7 @@ class K8s:
             "name": "groundup",
             "image": self.image,
             "workingDir": str(job.folder),
-            "command": ["bash", "-c", "exec " + job.command(first)],
+            "command": ["bash", "-c", "exec " + job.command(first, "$JOB_COMPLETION_INDEX")],
             "ports": [{"containerPort": job.port}],
             "resources": resources,
             "volumeMounts": [{"name": "runs", "mountPath": str(job.runs)}, {"name": "shm", "mountPath": "/dev/shm"}],

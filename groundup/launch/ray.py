@@ -25,7 +25,12 @@ class Ray:
     def files(self, job: Job) -> dict[str, str]:
         """What each host runs, and what is reserved on it."""
         each = {"GPU": self.gpus, "CPU": 1} if self.gpus else {"CPU": job.ranks}
-        needs = {"hosts": job.hosts, "each": each, "command": job.command('"$first"'), "folder": str(job.folder)}
+        needs = {
+            "hosts": job.hosts,
+            "each": each,
+            "command": job.command('"$first"', "$number"),
+            "folder": str(job.folder),
+        }
         return {"ray.json": json.dumps(needs, indent=1)}
 
     def submit(self, job: Job) -> str:

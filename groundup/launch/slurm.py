@@ -58,7 +58,7 @@ class Slurm:
                 folder=job.folder,
                 notice=NOTICE_SECONDS,
                 options="".join(f"#SBATCH {option}\n" for option in self.options),
-                command=shlex.quote("exec " + job.command('"$first"')),
+                command=shlex.quote("exec " + job.command('"$first"', "$SLURM_NODEID")),
                 restarts=job.restarts,
             )
         }

@@ -228,8 +228,8 @@ class Pipelined:
         with assured():
             out = inner(x, positions=positions, segments=micro.segments)
         if self._split.sequence and stage < self._n_stages - 1:
-            return gathered(out, self._split.axis("tensor"), 1, alike=True)
-        return out
+            out = gathered(out, self._split.axis("tensor"), 1, alike=True)
+        return out.clone() if out._is_view() else out  # zero bubble detaches it in place, which no view allows
 
     def _loss(self, hidden: Tensor, number: Tensor) -> Tensor:
         """The objective on what the last stage says of one micro, over the divisor."""

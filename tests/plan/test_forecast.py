@@ -144,7 +144,6 @@ def test_memory_grows_with_rows_and_shrinks_with_precision() -> None:
     config = Qwen3(layers=4, dim=128, heads=2, length=256)
     small, large = (training_bytes(config, 4096, rows, "fp32", "muon") for rows in (8, 64))
     assert small < training_bytes(config, 4096, 64, "bf16", "muon") < large
-    assert training_bytes(config, 4096, 8, "fp32", "adamw") > small
 
 
 def test_cost_between_two_measured_widths_lies_between_them() -> None:
