@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from groundup.errors import UnsupportedError
 from groundup.events import SILENT, Reporter
+from groundup.infer.few_rows import FewRows, attend_few, faster
 from groundup.layers.attention import attend, attend_one
 from groundup.layers.cache import Cache
-from groundup.layers.packed import without_onednn
+from groundup.layers.packed import packable, without_onednn
 from groundup.models._base import Model, alias
 
 Memories = Sequence[tuple[Tensor, ...]]
@@ -78,9 +79,13 @@ class _Step(nn.Module):
     def __init__(self, model: Model, length: int) -> None:
         super().__init__()
         self.model, self.length = alias(model).eval(), length
+        own = packable(model.head_weight) and faster()
+        if own:
+            self.model.pack(FewRows)
+        attending = attend_few if own else attend_one if model.head_weight.device.type == "cpu" else attend
         mixers: list[Any] = [module for module in self.model.modules() if hasattr(module, "attend")]
         for mixer in mixers:
-            mixer.attend = attend_one if model.head_weight.device.type == "cpu" else attend
+            mixer.attend = attending
 
     def forward(self, tokens: Tensor, lengths: Tensor, memories: Memories) -> Tensor:
         n_keys = next((part.shape[2] for memory in memories for part in memory if part.ndim == 4), self.length)

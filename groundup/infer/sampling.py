@@ -75,10 +75,14 @@ class Sampling:
         return self.top_k is None and self.top_p is None
 
     @cached_property
+    def own(self) -> bool:
+        """What it draws from is the model's own distribution, less what is cut off by rank."""
+        return self.temperature == 1 and self.min_p is None and not self.penalizes
+
+    @cached_property
     def plain(self) -> bool:
         """It draws from the model's own distribution."""
-        cuts = (self.top_k, self.top_p, self.min_p)
-        return self.temperature == 1 and cuts == (None, None, None) and not self.penalizes
+        return self.own and self.free
 
 
 def penalized(
@@ -108,9 +112,9 @@ def sample(
     log-probability is the model's own: before penalties, temperature and cuts.
     """
     logits = logits.float()
-    if changed is None and all(sampling.plain for sampling in samplings):  # a roll-out: half of the general way's work
+    if changed is None and all(sampling.own for sampling in samplings):
         probs = torch.softmax(logits, -1)
-        tokens = _draw(probs, torch.from_numpy(uniforms).to(logits.device))
+        tokens = _pick(probs, samplings, uniforms)
         return tokens, probs.gather(1, tokens[:, None]).squeeze(1).log()
     changed = logits if changed is None else changed.float()
     cold = [sampling.temperature == 0 for sampling in samplings]
@@ -198,7 +202,7 @@ def _pick(probs: Tensor, samplings: Sequence[Sampling], uniform: Float[np.ndarra
     return tokens
 
 
-def _left(probs: Tensor, samplings: Sequence[Sampling], looked: int = LOOKED) -> tuple[np.ndarray, np.ndarray]:
+def _left(probs: Tensor, samplings: Sequence[Sampling], looked: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The likeliest ids of each row in their order `(n, m)`, and of their probabilities what the cuts leave, else 0.
 
     Of equal ones the lower ids are left. Neither sorted nor summed is more than the few that decide, and these in
@@ -210,19 +214,46 @@ def _left(probs: Tensor, samplings: Sequence[Sampling], looked: int = LOOKED) ->
     if any(sampling.top_p is not None for sampling in samplings):
         shares = np.array([[sampling.top_p or 2.0] for sampling in samplings], np.float32)
         mass = shares * probs.sum(-1, keepdim=True).cpu().numpy()
+    looked = looked or min(LOOKED, int(most.max()))
     while True:
         looked = min(looked, V)
-        ordered, ids = (part.cpu().numpy() for part in probs.topk(looked))
+        ids, values, reached = _likeliest(probs, looked)
+        ordered = -np.sort(-values, -1)
         before = ordered.cumsum(-1, dtype=np.float64).astype(np.float32) - ordered
         kept = np.minimum((before < mass).sum(-1, keepdims=True).clip(min=1), most)
         least = np.take_along_axis(ordered, kept - 1, -1)
-        if looked == V or bool(((least > ordered[:, -1:]) | (least == 0)).all()):
+        if looked == V or bool((least >= reached).all()):
             break
         looked *= 8
-    order = ids.argsort(-1)
-    ids, ordered = np.take_along_axis(ids, order, -1), np.take_along_axis(ordered, order, -1)
-    ties, spare = ordered == least, kept - (ordered > least).sum(-1, keepdims=True)
-    return ids, np.where((ordered > least) | (ties & (ties.cumsum(-1) <= spare)), ordered, np.float32(0))
+    ties, spare = values == least, kept - (ordered > least).sum(-1, keepdims=True)
+    return ids, np.where((values > least) | (ties & (ties.cumsum(-1) <= spare)), values, np.float32(0))
+
+
+def _likeliest(probs: Tensor, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ids of each row in their order, their probabilities, and the one that all of them reach and no others.
+
+    These are `n` or a few more: all that reach the `n`-th largest of the peaks of at least four times as many
+    stretches, which takes half of the time of finding the `n` largest. Each row ends with an id 0 of probability 0.
+    """
+    rows, V = probs.shape
+    width = 1 << (max(1, V // (4 * n)).bit_length() - 1)
+    stretches = V // width
+    peaks = probs[:, : stretches * width].unflatten(1, (stretches, width)).amax(-1).cpu().numpy()
+    reached = np.partition(peaks, stretches - n, -1)[:, stretches - n, None]
+    least = np.maximum(reached, np.finfo(np.float32).tiny)
+    if probs.device.type == "cpu":
+        flat = probs.numpy()
+        at = np.flatnonzero(flat >= least)
+        found = flat.reshape(-1)[at]
+    else:
+        places = (probs >= torch.from_numpy(least).to(probs.device)).flatten().nonzero().squeeze(1)
+        at, found = places.cpu().numpy(), probs.flatten()[places].cpu().numpy()
+    row = at // V
+    counts = np.bincount(row, minlength=rows)
+    column = np.arange(len(at)) - (counts.cumsum() - counts)[row]
+    ids, values = np.zeros((rows, counts.max() + 1), np.int64), np.zeros((rows, counts.max() + 1), np.float32)
+    ids[row, column], values[row, column] = at - row * V, found
+    return ids, values, reached
 
 
 def _draw(probs: Tensor, uniform: Tensor) -> Tensor:

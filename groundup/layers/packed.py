@@ -72,7 +72,7 @@ def products(x: Tensor, *projections: nn.Module) -> Sequence[Tensor]:
     return [projection(x) for projection in projections]
 
 
-def pack(model: nn.Module, but: nn.Module | None = None) -> None:
+def pack(model: nn.Module, but: nn.Module | None = None, kind: type[Packed] = Packed) -> None:
     """Pack the Linears below `model`, in place, `but` one; those that a module names in its `together` become one.
 
     Linears of another class (quantized ones) stay as they are, and those of a module with `reads_weights`.
@@ -83,12 +83,12 @@ def pack(model: nn.Module, but: nn.Module | None = None) -> None:
         names: tuple[str, ...] = getattr(type(module), "together", ())
         joined = [getattr(module, name) for name in names]
         if joined and all(type(part) is nn.Linear for part in joined):
-            one = Packed.of(joined)
+            one = kind.of(joined)
             for name in names:
                 setattr(module, name, one)
         for name, part in module.named_children():
             if type(part) is nn.Linear and part is not but and min(part.weight.shape) >= SMALLEST:
-                setattr(module, name, Packed.of([part]))
+                setattr(module, name, kind.of([part]))
 
 
 def packable(weight: Tensor) -> bool:

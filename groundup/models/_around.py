@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from groundup.layers.cache import Cache
+from groundup.layers.packed import Packed
 from groundup.models._base import Model, Role
 
 
@@ -42,9 +43,9 @@ class Around(Model):
         """The body's."""
         return self.body.logits(hidden)
 
-    def pack(self) -> None:
+    def pack(self, kind: type[Packed] = Packed) -> None:
         """The body's; what is around it stays as it is."""
-        self.body.pack()
+        self.body.pack(kind)
 
     def memory(self, rows: int, length: int, dtype: torch.dtype) -> list[tuple[Tensor, ...]]:
         """The body's."""

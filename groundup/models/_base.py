@@ -178,11 +178,11 @@ class Model(nn.Module):
         product = functional.linear(hidden, self.head_weight) if self.packed_head is None else self.packed_head(hidden)
         return capped(product, self.softcap)
 
-    def pack(self) -> None:
+    def pack(self, kind: type[Packed] = Packed) -> None:
         """Lay the weights out for products of few rows, where that is faster; from then on they only generate."""
         if packable(self.head_weight):
-            pack(self, but=self.lm_head)
-            self.packed_head = Packed(self.head_weight)
+            pack(self, but=self.lm_head, kind=kind)
+            self.packed_head = kind(self.head_weight)
 
     def score(
         self,

@@ -108,7 +108,7 @@ def cut(logits: torch.Tensor, samplings: list[Sampling]) -> torch.Tensor:
     for row, sampling in enumerate(samplings):
         if not sampling.free:
             ids, left = _left(probs[row : row + 1], [sampling], looked=probs.shape[-1])
-            probs[row, ids[0]] = torch.from_numpy(left[0])
+            probs[row] = torch.zeros_like(probs[row]).index_add(0, torch.from_numpy(ids[0]), torch.from_numpy(left[0]))
     return probs
 
 

@@ -3,7 +3,9 @@
     torchrun ... cases.py DTYPE STEPS PATTERN ...
 
 The first rank prints a line of JSON for each case whose name a pattern matches: LAYOUT/OPTIMIZER/MODEL, the largest
-relative distance of a gradient (by tensor norm) and of a loss over all steps, and in the first step alone.
+relative distance of a gradient (by tensor norm) and of a loss over all steps, and in the first step alone. DTYPE is
+that of everything; with bfloat16 weights stay in float32, as in a run, and `spread` is how far two seeds' losses
+are apart.
 """
 
 import json
@@ -23,6 +25,7 @@ from groundup.parallel.layout import spread
 from groundup.parallel.settings import Parallel
 from groundup.train.feeds.conversations import Conversations
 from groundup.train.objectives.likelihood import Likelihood
+from groundup.train.precision import Precision
 from groundup.train.schedule import Wsd
 from groundup.train.trainer import Trainer, backward
 from train import toy
@@ -105,11 +108,11 @@ def cases(world: int) -> Iterator[tuple[str, str, str]]:
     yield from ((layout, "muon", model) for layout, model in MORE[world])
 
 
-def built(name: str, dtype: torch.dtype) -> Model:
+def built(name: str, dtype: torch.dtype, seed: int = 3) -> Model:
     """A model of which nothing is zero at first."""
     fields = {"name": name, **MODELS[name]}
     config = Folder("models").read(fields)
-    return config.build(V, seed=3).to(dtype)  # type: ignore[attr-defined]
+    return config.build(V, seed=seed).to(torch.float32 if dtype == torch.bfloat16 else dtype)  # type: ignore
 
 
 def optimizer(name: str, dtype: torch.dtype) -> OptimizerConfig:
@@ -119,7 +122,12 @@ def optimizer(name: str, dtype: torch.dtype) -> OptimizerConfig:
 
 
 def run(
-    model: Model, optim: OptimizerConfig, mesh: Mesh, settings: Parallel | None, steps: int = STEPS
+    model: Model,
+    optim: OptimizerConfig,
+    mesh: Mesh,
+    settings: Parallel | None,
+    steps: int = STEPS,
+    precision: Precision | None = None,
 ) -> tuple[list[float], list[dict[str, Tensor]]]:
     """The losses and the gradients, by step."""
     roles, ranks, way = model.roles(), 1, backward
@@ -132,7 +140,7 @@ def run(
     feed = Conversations(toy.rows(64), micro, 0, rank=mesh.place(*mesh.data_axes), world=ranks)
     trainer = Trainer(
         model, feed, Likelihood(), optim.build(model, roles), Wsd(steps, 3, 0.5), accumulate=each // micro, mesh=mesh,
-        backward=way,
+        precision=precision, backward=way,
     )  # fmt: skip
     losses, gradients = [], []
     step = trainer.optimizer.step
@@ -158,22 +166,30 @@ def main(dtype: torch.dtype, steps: int, patterns: Sequence[str]) -> None:
     torch.set_num_threads(1)
     mesh = Mesh.from_environment()
     known: dict[tuple[str, str], Any] = {}
+    others: dict[tuple[str, str], list[float]] = {}
+    precision = Precision("bf16", torch.device("cpu")) if dtype == torch.bfloat16 else None
     for layout, optim, model in cases(mesh.world):
         name = f"{layout}/{optim}/{model}"
         if not any(fnmatchcase(name, pattern) for pattern in patterns):
             continue
         if (optim, model) not in known:
-            known[optim, model] = run(built(model, dtype), optimizer(optim, dtype), Mesh(), None, steps)
+            alone = (optimizer(optim, dtype), Mesh(), None, steps, precision)
+            known[optim, model] = run(built(model, dtype), *alone)
+            if precision is not None:
+                others[optim, model] = run(built(model, dtype, seed=4), *alone)[0]
         losses, gradients = known[optim, model]
         settings = Parallel(**LAYOUTS[mesh.world][layout])
-        own_losses, own = run(built(model, dtype), optimizer(optim, dtype), mesh, settings, steps)
+        own_losses, own = run(built(model, dtype), optimizer(optim, dtype), mesh, settings, steps, precision)
         apart = [distance(one, other) for one, other in zip(own, gradients, strict=True)]
         off = [abs(one - other) / other for one, other in zip(own_losses, losses, strict=True)]
         found = torch.tensor([max(apart), apart[0], max(off), off[0]], dtype=torch.float64)
         distributed.all_reduce(found, distributed.ReduceOp.MAX)
         if mesh.first:
             keys = ("gradients", "first_gradients", "losses", "first_loss")
-            print(json.dumps({"case": name, **dict(zip(keys, found.tolist(), strict=True))}), flush=True)
+            row = {"case": name, **dict(zip(keys, found.tolist(), strict=True))}
+            if other := others.get((optim, model)):
+                row["spread"] = max(abs(one - two) / two for one, two in zip(other, losses, strict=True))
+            print(json.dumps(row), flush=True)
     mesh.close()
 
 

@@ -36,3 +36,13 @@ def test_every_layout_is_one_rank(ranks: int) -> None:
 def test_every_layout_is_one_rank_but_for_rounding(ranks: int) -> None:
     for case, row in figures(ranks, "float32", "*/adamw/*", "*/muon/qwen3", seconds=1700).items():
         assert row["first_gradients"] < ROUNDED and row["losses"] < LOSSES, (case, row)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("ranks", [2, 4, 8])
+def test_in_bfloat16_ranks_are_no_further_apart_than_seeds(ranks: int) -> None:
+    found = figures(ranks, "bfloat16", "*/muon/qwen3", "*/adamw/moe", seconds=1700)
+    assert len(found) >= 5
+    for case, row in found.items():
+        assert row["losses"] < row["spread"], (case, row)
