@@ -281,10 +281,11 @@ def _faults(noted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _keep(work: Work, settings: "Training") -> "Keep":
     """Where and how often the stage is saved."""
+    from groundup.corpus.fetch.remote import below
     from groundup.train.saving import Keep
 
     safety = work.recipe.safety
-    to = f"{safety.to.rstrip('/')}/{work.store.name}/{work.scratch.name}" if safety.to else None
+    to = below(safety.to, work.store.name, work.scratch.name) if safety.to else None
     return Keep(work.scratch / "train", settings.save_seconds, settings.save_steps, safety.keep, safety.milestones, to)
 
 

@@ -6,6 +6,7 @@ which holds the checksums of the other files, is sent last, and what lacks it is
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -87,9 +88,9 @@ class Remote:
     """
 
     def __init__(self, url: str, aside: Path) -> None:
-        from groundup.corpus.fetch.remote import opened
+        from groundup.corpus.fetch.remote import opened, shown
 
-        self.url, self.aside = url, aside
+        self.url, self.aside = shown(url), aside
         self._files, self._path = opened(url)
 
     def names(self) -> list[str]:
@@ -129,10 +130,14 @@ class Remote:
         found = self._listing(f"{self._path}/{name}")
         for path in sorted(found, key=lambda path: not path.endswith(f"/{COMMIT}")):
             self._files.rm_file(path)
+        with suppress(OSError, NotImplementedError):  # what stands for a folder in a bucket; not all places have that
+            self._files.rmdir(f"{self._path}/{name}")
 
     def where(self, name: str) -> str:
-        """The URL of a checkpoint."""
-        return f"{self.url}/{name}"
+        """The URL of a checkpoint, as it may be printed."""
+        from groundup.corpus.fetch.remote import below
+
+        return below(self.url, name)
 
     def _listing(self, path: str) -> list[str]:
         """What stands in a folder. Not `find`, which is silent about a place that does not answer."""

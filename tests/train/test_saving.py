@@ -11,6 +11,7 @@ import pytest
 import torch
 from fsspec.implementations.local import LocalFileSystem
 
+from groundup.corpus.fetch.remote import below
 from groundup.errors import DataError, StoreError, UnsupportedError
 from groundup.train import saving
 from groundup.train.saving import Checkpoints, Keep
@@ -115,6 +116,17 @@ def test_another_place_is_written_read_and_cleared(tmp_path: Path, far: str) -> 
     elsewhere = Checkpoints(Keep(tmp_path / "other", to=far), Told())
     back = elsewhere.load()
     assert back is not None and torch.equal(back["weights"], state(6)["weights"])
+
+
+def test_a_place_with_options_and_a_password_is_told_without_it(tmp_path: Path) -> None:
+    url = below("s3://k:secret@bucket/runs/?endpoint_override=127.0.0.1:9&scheme=http&region=x", "toy", "pretrain")
+    there = Remote(url, tmp_path)
+    where = there.where("step-000000002")
+    assert where == "s3://bucket/runs/toy/pretrain/step-000000002?endpoint_override=127.0.0.1:9&scheme=http&region=x"
+    assert there._path == "bucket/runs/toy/pretrain"
+    with pytest.raises(DataError) as told:
+        Remote("s3://k:secret@bucket/runs?surely=wrong", tmp_path)
+    assert "secret" not in str(told.value)
 
 
 def test_a_torn_or_damaged_checkpoint_elsewhere_is_passed_over(tmp_path: Path, far: str) -> None:

@@ -29,6 +29,25 @@ def label_of(url: str) -> str:
     return re.sub(r"[^\w-]+", "-", parts[-1].partition(".")[0]) if parts else "data"
 
 
+def shown(url: str) -> str:
+    """A URL as it may be printed: without the name and the password in it.
+
+    >>> shown("s3://name:word@bucket/texts")
+    's3://bucket/texts'
+    """
+    return re.sub(r"(?<=://)[^/@]*@", "", url)
+
+
+def below(url: str, *names: str) -> str:
+    """The URL of what lies in a folder; what stands behind a question mark stays at the end.
+
+    >>> below("s3://bucket/runs/?region=x", "mine", "a"), below("memory://runs", "mine")
+    ('s3://bucket/runs/mine/a?region=x', 'memory://runs/mine')
+    """
+    place, question, options = url.partition("?")
+    return "/".join((place.rstrip("/"), *names)) + question + options
+
+
 class Remote(Place):
     """A place given by its URL. Raises UnsupportedError, naming what to install, where a scheme needs a library."""
 
@@ -50,7 +69,7 @@ class Remote(Place):
             found = self._found()
         except (OSError, ValueError) as error:
             raise DataError(
-                f"{self.key}: cannot be listed: {error}; check the name, and that you may read it"
+                f"{shown(self.key)}: cannot be listed: {error}; check the name, and that you may read it"
             ) from None
         return [
             Item(posixpath.relpath(path, self._root()), path, int(info.get("size") or 0))
@@ -119,6 +138,6 @@ def opened(url: str) -> tuple[Any, str]:
         files, path = fsspec.url_to_fs(url)
         return files, str(path).rstrip("/")
     except ImportError as error:
-        raise UnsupportedError(f"{url}: {scheme}:// needs another library: {error}") from None
+        raise UnsupportedError(f"{shown(url)}: {scheme}:// needs another library: {error}") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{url}: not a place that can be opened: {error}") from None
+        raise DataError(f"{shown(url)}: not a place that can be opened: {error}") from None
