@@ -19,6 +19,9 @@ from torch.nn import functional
 from groundup.layers.autocast import as_it_is, compute_dtype
 from groundup.layers.mlp import SwiGLU
 
+ROUND = 64
+"""An expert's rows are filled up to a multiple: oneDNN makes and keeps a program of 1 MB for each number of rows."""
+
 
 class Router(nn.Module):
     """Chooses `active` experts for each token, and counts how often it chose each while it trains."""
@@ -102,7 +105,12 @@ def one_by_one(rows: Tensor, matrices: Sequence[Tensor], counts: Tensor) -> Tens
     stretches = rows.split(counts.tolist())
     parts = zip(stretches, *(weight.unbind() for weight in matrices), strict=True)
     learning = torch.is_grad_enabled()  # then an expert without a row has a gradient too: zero
-    said = [_swiglu(stretch, *own) for stretch, *own in parts if learning or len(stretch)]
+    rounds = learning and rows.device.type == "cpu" and rows.dtype == torch.bfloat16
+    said = []
+    for stretch, *own in parts:
+        if learning or len(stretch):
+            more = -len(stretch) % ROUND if rounds else 0
+            said.append(_swiglu(functional.pad(stretch, (0, 0, 0, more)), *own)[: len(stretch)])
     return torch.cat(said) if said else rows
 
 

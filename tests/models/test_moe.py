@@ -59,6 +59,20 @@ def test_grouped_products_equal_those_one_by_one(seed: int) -> None:
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-5)
 
 
+def test_rows_that_fill_up_an_expert_count_for_nothing() -> None:
+    torch.manual_seed(0)
+    matrices = [torch.randn(4, *shape).bfloat16() / 6 for shape in ((48, 32), (48, 32), (32, 48))]
+    rows, grad, counts = torch.randn(200, 32).bfloat16(), torch.randn(200, 32).bfloat16(), torch.tensor([1, 0, 64, 135])
+    found = []
+    for dtype in (torch.bfloat16, torch.float64):
+        own = [value.to(dtype).requires_grad_() for value in (rows, *matrices)]
+        out = one_by_one(own[0], own[1:], counts)
+        found.append([out, *torch.autograd.grad(out, own, grad.to(dtype))])
+    for one, other in zip(*found, strict=True):
+        assert one.shape == other.shape
+        assert (one.double() - other).norm() < 1e-2 * other.norm()
+
+
 def test_no_token_and_no_expert_is_needed() -> None:
     experts = alive(Experts(8, 16, 3))
     weights, chosen = torch.ones(4, 1, dtype=torch.float64), torch.zeros(4, 1, dtype=torch.int64)
