@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from groundup.config import Folder
+from groundup.layers import moe
 from groundup.models._base import Model, ModelConfig
 from groundup.models.moe import Moe
 from groundup.models.qwen3 import Qwen3
@@ -54,8 +55,11 @@ def variants() -> list[ModelConfig]:
 
 @pytest.mark.parametrize("config", variants(), ids=lambda config: f"{config.name}-{getattr(config, 'cell', '')}")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
-def test_the_formula_says_what_autograd_saves(config: ModelConfig, dtype: torch.dtype) -> None:
+def test_the_formula_says_what_autograd_saves(
+    config: ModelConfig, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of every architecture in the folder: a layer that keeps more than its formula says is found here."""
+    monkeypatch.setattr(moe, "ROUND", 1)  # up to 63 rows an expert, which count for much beside these few tokens
     model = config.build(V)
     size = 4 if dtype == torch.float32 else 2
     blocks = sum(block_bytes(block, config.dim, T, size, True, "none") for block in blocks_of(model))
